@@ -1,0 +1,1 @@
+"""tenantry: the tenants in a database become Argo CD Applications."""

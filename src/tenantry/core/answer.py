@@ -1,0 +1,110 @@
+"""The answer for one selection: parameter sets in canonical order, encoded once, checked before it may leave.
+
+Argo CD takes any 2xx whose first JSON value decodes for the whole truth and deletes what is missing, so the
+bytes that will be sent are decoded again and held against the promise of the answer, item by item.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tenantry.core.errors import InvalidAnswer
+from tenantry.core.selection import Selection
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.steps import Steps, sliced
+from tenantry.core.tenant import Tenant
+
+HEAD = b'{"output":{"parameters":['
+TAIL = b"]}}"
+
+WORTH_COMPRESSING = 1024
+"""Bytes: below it an answer fits into one packet, compressed or not."""
+
+_COMPRESSED_AT_ONCE = 1 << 16
+_DECODER = msgspec.json.Decoder(list[dict[str, object]])
+_ENVELOPE = msgspec.json.Decoder(dict[str, dict[str, list[object]]])
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent for one selection of one snapshot."""
+
+    revision: str
+    """Of the snapshot that it comes from: exactly one."""
+
+    tenants: int
+    body: bytes
+    compressed: bytes | None
+    """The body as gzip, where that is worth it."""
+
+
+def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
+    """Select, encode, check and compress; raises InvalidAnswer rather than return what fails its check."""
+    chosen = yield from selection.of(list(snapshot.tenants.values()))
+    parts: list[bytes] = []
+    last = ""
+    for some in sliced(chosen):
+        part = b",".join(tenant.encoded for tenant in some)
+        last = _checked(part, some, snapshot, last)
+        parts.append(part)
+        yield
+    body = HEAD + b",".join(parts) + TAIL
+    if len(body) != len(HEAD) + sum(map(len, parts)) + max(0, len(parts) - 1) + len(TAIL):
+        raise InvalidAnswer
+    compressed = (yield from _gzipped(body)) if len(body) >= WORTH_COMPRESSING else None
+    return Answer(snapshot.revision, len(chosen), body, compressed)
+
+
+def _checked(part: bytes, tenants: Sequence[Tenant], snapshot: Snapshot, last: str) -> str:
+    """Hold encoded parameter sets against the promise of the answer; returns the last id, for the order."""
+    names = snapshot.mapping.names
+    try:
+        decoded = _DECODER.decode(b"[" + part + b"]")
+    except msgspec.DecodeError:
+        raise InvalidAnswer from None
+    if len(decoded) != len(tenants):
+        raise InvalidAnswer
+    for item, tenant in zip(decoded, tenants, strict=True):
+        if tenant.id <= last or tuple(item) != names or not _is_text(list(item.values())):
+            raise InvalidAnswer
+        last = tenant.id
+    return last
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether every leaf is text, and no list or object inside is empty (flattening would drop its key)."""
+    match value:
+        case str():
+            return True
+        case list():
+            return bool(value) and all(map(_is_text, value))
+        case dict():
+            return bool(value) and all(map(_is_text, value.values()))
+    return False
+
+
+def _gzipped(body: bytes) -> Steps[bytes]:
+    """Compress without a time stamp: the same answer has the same bytes."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
+    parts: list[bytes] = []
+    for start in range(0, len(body), _COMPRESSED_AT_ONCE):
+        parts.append(packer.compress(body[start : start + _COMPRESSED_AT_ONCE]))
+        yield
+    parts.append(packer.flush())
+    return b"".join(parts)
+
+
+def parameter_sets(body: bytes) -> list[dict[str, object]]:
+    """Decode an answer strictly, ours or another plugin's; raises InvalidAnswer if it is not one."""
+    try:
+        found = _ENVELOPE.decode(body)["output"]["parameters"]
+    except (msgspec.DecodeError, KeyError):
+        raise InvalidAnswer("The answer is not a list of parameter sets.", remedy="") from None
+    if not all(isinstance(item, dict) for item in found):
+        raise InvalidAnswer("The answer has an item that is not an object.", remedy="")
+    return [item for item in found if isinstance(item, dict)]

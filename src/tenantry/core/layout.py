@@ -1,0 +1,147 @@
+"""The common shape of JSON columns, so that every parameter set has the same keys.
+
+A leaf is text or a list; an object is never a leaf. Each JSON value contributes the paths of its leaves; the
+layout is the union of all paths. `null` and `{}` fit a leaf and an object alike. Two shapes exclude each other:
+an object where others have a leaf, and two paths that flatten to one dotted name. The rows of the rarer shape
+are then quarantined, so that one odd row never stops the many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from tenantry.core.values import Json, Nested, NoText
+
+Path: TypeAlias = tuple[str, ...]
+"""The keys from a column down to a value; the column's name comes first."""
+
+End: TypeAlias = tuple[Path, bool]
+"""Where a value ends: the path, and whether a leaf (rather than null or `{}`) stands there."""
+
+Paths: TypeAlias = frozenset[End]
+"""All ends of a row's JSON values."""
+
+Mark: TypeAlias = tuple[Path, str]
+"""A path that does not fit in some role: as a `leaf`, as an `object` on the way, or as any `end`."""
+
+Tree: TypeAlias = "dict[str, Tree]"
+"""A layout: keys to what is below them; an empty mapping is a leaf."""
+
+MOST_PATHS_OF_A_ROW = 500
+"""Leaves that the JSON of one row may have: each becomes a key of every parameter set."""
+
+MOST_PATHS = 2000
+"""Leaves that a snapshot may have in all."""
+
+
+def paths_of(column: str, value: Json) -> Paths:
+    """Return where a JSON value ends; raises NoText if it has too many leaves."""
+    found: list[End] = []
+    _collect((column,), value, found)
+    if len(found) > MOST_PATHS_OF_A_ROW:
+        raise NoText(f"has more than {MOST_PATHS_OF_A_ROW} leaves")
+    return frozenset(found)
+
+
+def _collect(path: Path, value: Json, found: list[End]) -> None:
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            _collect((*path, key), below, found)
+    else:
+        found.append((path, not (value is None or value == {})))
+
+
+def conflicts(rows: Mapping[Paths, int]) -> dict[Paths, str]:
+    """Return the path sets that do not fit with the others and why, given how many rows have each."""
+    counts: Counter[End] = Counter()
+    for paths, number in rows.items():
+        for end in paths:
+            counts[end] += number
+    unfit = _names_that_clash(counts) | _shapes_that_clash(counts)
+    unfit |= _beyond_the_bound(counts, unfit)
+    if not unfit:
+        return {}
+    return {paths: reason for paths in rows if (reason := _reason(paths, unfit))}
+
+
+def _reason(paths: Paths, unfit: Mapping[Mark, str]) -> str:
+    """Return why a path set does not fit: for one of its ends, or for an object on the way there."""
+    for path, leaf in sorted(paths):
+        marks: list[Mark] = [(path[:length], "object") for length in range(1, len(path))]
+        marks += [(path, "end"), *([(path, "leaf")] if leaf else [])]
+        for mark in marks:
+            if mark in unfit:
+                return unfit[mark]
+    return ""
+
+
+def _shapes_that_clash(counts: Mapping[End, int]) -> dict[Mark, str]:
+    """Find paths that are a leaf for some rows and an object for others."""
+    leaves = {path: number for (path, leaf), number in counts.items() if leaf}
+    objects: Counter[Path] = Counter()
+    for (path, _), number in counts.items():
+        for length in range(1, len(path)):
+            objects[path[:length]] += number
+    unfit: dict[Mark, str] = {}
+    for path in leaves.keys() & objects.keys():
+        if leaves[path] >= objects[path]:
+            unfit[path, "object"] = "holds an object where most rows hold a single value"
+        else:
+            unfit[path, "leaf"] = "holds a single value where most rows hold an object"
+    return unfit
+
+
+def _names_that_clash(counts: Mapping[End, int]) -> dict[Mark, str]:
+    """Find paths that flatten to one dotted name, as a leaf or as an object: the one with most keys wins."""
+    by_name: dict[str, set[Path]] = {}
+    for path, _ in counts:
+        for length in range(1, len(path) + 1):
+            by_name.setdefault(".".join(path[:length]), set()).add(path[:length])
+    reason = "holds a key with a dot that flattens to the name of another value"
+    losers = [path for paths in by_name.values() for path in sorted(paths, key=lambda path: (len(path), path))[:-1]]
+    return {(path, role): reason for path in losers for role in ("end", "object")}
+
+
+def _beyond_the_bound(counts: Mapping[End, int], unfit: Mapping[Mark, str]) -> dict[Mark, str]:
+    """Find the rarest paths beyond what a snapshot may have."""
+    totals: Counter[Path] = Counter()
+    for (path, leaf), number in counts.items():
+        if not _reason(frozenset({(path, leaf)}), unfit):
+            totals[path] += number
+    ordered = sorted(totals, key=lambda path: (-totals[path], path))
+    return {
+        (path, "end"): f"holds a leaf beyond the {MOST_PATHS} that a snapshot may have" for path in ordered[MOST_PATHS:]
+    }
+
+
+def tree_of(path_sets: Iterable[Paths]) -> Tree:
+    """Merge path sets that fit together into one layout, its keys in order."""
+    tree: Tree = {}
+    for path, _ in sorted(set().union(*path_sets)):
+        below = tree
+        for key in path:
+            below = below.setdefault(key, {})
+    return tree
+
+
+def laid_out(value: Json, tree: Tree) -> Nested:
+    """Return `value` with every leaf of the layout: what is missing or null is the empty text."""
+    if not tree:
+        return _leaf(value)
+    found = value if isinstance(value, dict) else {}
+    return {key: laid_out(found.get(key), below) for key, below in tree.items()}
+
+
+def _leaf(value: Json) -> Nested:
+    """Return a leaf; an empty list or object as the text `[]` or `{}`, since flattening would drop its key."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case list():
+            return [_leaf(item) for item in value] or "[]"
+        case dict():
+            return {key: _leaf(item) for key, item in sorted(value.items())} or "{}"

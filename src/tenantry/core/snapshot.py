@@ -1,0 +1,232 @@
+"""All tenants at one moment: immutable, in order, with a digest; and how the next one is made from rows.
+
+Two rules keep a bad row from becoming a removal. A row that cannot be used leaves its tenant with the last good
+parameters. While some row has no usable id, nobody knows whose it is, so every tenant of the snapshot before stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from tenantry.core.columns import Column
+from tenantry.core.errors import MissingColumn, SourceError, listed, quoted
+from tenantry.core.layout import Paths, Tree, conflicts, tree_of
+from tenantry.core.mapping import Draft, NotServed, RowMapping
+from tenantry.core.position import Position
+from tenantry.core.steps import Steps, sliced
+from tenantry.core.tenant import Row, Tenant, Unusable
+
+_ENCODER = msgspec.json.Encoder()
+_OUTWEIGHS_ALL = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All tenants that are served, as one read found them."""
+
+    revision: str
+    """SHA-256 in hex over the names of the fields and all parameter sets."""
+
+    tenants: Mapping[str, Tenant]
+    """By id, in order of id."""
+
+    mapping: RowMapping
+    tree: Tree
+    position: Position
+    rows: int
+    """Rows read, served or not."""
+
+    quarantined: tuple[Unusable, ...] = ()
+    kept_for_nameless: int = 0
+    """Tenants without a served row that stay because some row has no usable id."""
+
+    complete: bool = True
+    """False while a tenant may be missing because its last good parameters were never known."""
+
+    @property
+    def fields(self) -> tuple[Column, ...]:
+        """The fields of every parameter set, in order of name."""
+        return self.mapping.fields
+
+    @property
+    def unknown(self) -> tuple[Unusable, ...]:
+        """The rows for which nothing can be answered: their tenants' last good parameters are not known."""
+        return () if self.complete else tuple(row for row in self.quarantined if not row.kept)
+
+
+Entry: TypeAlias = "Draft | Tenant | NotServed | Unusable"
+
+
+class SnapshotBuilder:
+    """Makes a snapshot from rows and the snapshot before, in steps of about a millisecond."""
+
+    def __init__(self, mapping: RowMapping, previous: Snapshot | None) -> None:
+        """Begin; raises MissingColumn if a field of the snapshot before has no column any more."""
+        self._mapping = mapping
+        self._previous = previous
+        self._known: Mapping[str, Tenant] = previous.tenants if previous else {}
+        self._same_mapping = previous is not None and previous.mapping == mapping
+        self._id_position = mapping.position_of(mapping.shape.id)
+        self._entries: dict[str, Entry] = {}
+        self._kept: dict[str, Draft | Tenant] = {}
+        self._nameless: list[Unusable] = []
+        self._without_entry: list[int] = []
+        self._rows = 0
+        self._refuse_lost_fields()
+
+    def _refuse_lost_fields(self) -> None:
+        """Columns are a part of every template: one that vanished is never a smaller answer."""
+        before = self._previous.fields if self._previous else ()
+        lost = {column.name for column in before} - {column.name for column in self._mapping.fields}
+        if lost:
+            raise MissingColumn(
+                f"Of table {quoted(self._mapping.shape.table)} these columns are gone: {listed(lost)}.",
+                remedy="Put them back; or, if no template uses them, restart tenantry.",
+            )
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take in rows, in the order of the read."""
+        known = self._known if self._same_mapping else {}
+        for row in rows:
+            self._rows += 1
+            before = known.get(row[self._id_position])  # type: ignore[call-overload]
+            if before is not None and before.row == row:
+                self._enter(before.id, before)
+            else:
+                self._add_changed(row)
+
+    def _add_changed(self, row: Row) -> None:
+        mapped = self._mapping.map(row, self._rows)
+        if not isinstance(mapped, Unusable):
+            self._enter(mapped.id, mapped)
+        elif mapped.tenant is not None:
+            self._enter(mapped.tenant, mapped)
+        else:
+            self._nameless.append(mapped)
+            self._without_entry.append(self._rows)
+
+    def _enter(self, tenant: str, entry: Entry) -> None:
+        if tenant not in self._entries:
+            self._entries[tenant] = entry
+            return
+        self._without_entry.append(self._rows)
+        if not (isinstance(entry, NotServed) and isinstance(self._entries[tenant], NotServed)):
+            self._entries[tenant] = Unusable(self._rows, "has the id of another row", self._mapping.shape.id, tenant)
+
+    def finish(self, position: Position) -> Steps[Snapshot]:
+        """Make the snapshot; raises SourceError if a tenant's last good parameters cannot be carried over."""
+        self._keep_last_good()
+        kept_for_nameless = self._keep_for_nameless() if self._nameless else 0
+        yield
+        if self._mapping.has_json:
+            yield from self._quarantine_odd_shapes()
+        tree = tree_of(self._path_sets())
+        tenants = yield from self._tenants(tree)
+        revision = yield from self._revision(tenants)
+        unusable = [entry for entry in self._entries.values() if isinstance(entry, Unusable)]
+        was_complete = self._previous is not None and self._previous.complete
+        return Snapshot(
+            revision=revision,
+            tenants=tenants,
+            mapping=self._mapping,
+            tree=tree,
+            position=position,
+            rows=self._rows,
+            quarantined=tuple(sorted((*unusable, *self._nameless), key=lambda row: row.row)),
+            kept_for_nameless=kept_for_nameless,
+            complete=was_complete or not (self._nameless or any(not row.kept for row in unusable)),
+        )
+
+    def _keep_last_good(self) -> None:
+        for tenant, entry in self._entries.items():
+            if isinstance(entry, Unusable):
+                self._quarantine(tenant, entry)
+
+    def _quarantine(self, tenant: str, row: Unusable) -> None:
+        carried = self._carried(tenant)
+        if carried is not None:
+            self._kept[tenant] = carried
+        self._entries[tenant] = msgspec.structs.replace(row, kept=carried is not None)
+
+    def _keep_for_nameless(self) -> int:
+        """Keep every tenant of the snapshot before that has no served row: the nameless one may be its own."""
+        gone = [tenant for tenant in self._known if isinstance(self._entries.get(tenant), NotServed | None)]
+        for tenant in gone:
+            carried = self._carried(tenant)
+            if carried is not None:
+                self._kept[tenant] = carried
+        return len(gone)
+
+    def _carried(self, tenant: str) -> Draft | Tenant | None:
+        """Return a tenant as the snapshot before had it, under the columns of today."""
+        before = self._known.get(tenant)
+        if before is None or self._previous is None or self._same_mapping:
+            return before
+        values = dict(zip((column.name for column in self._previous.mapping.columns), before.row, strict=True))
+        mapped = self._mapping.map(tuple(values.get(column.name) for column in self._mapping.columns), 0)
+        if not isinstance(mapped, Draft):
+            raise SourceError("A column changed its type while the last good parameters of a row had to be kept.")
+        return mapped
+
+    def _live(self) -> list[tuple[str, Draft | Tenant]]:
+        return [(tenant, entry) for tenant, entry in self._entries.items() if isinstance(entry, Draft | Tenant)]
+
+    def _path_sets(self) -> Counter[Paths]:
+        """Count how many rows have each set of JSON paths; last good parameters outweigh all, since they stay."""
+        counts = Counter(entry.paths for _, entry in self._live())
+        for entry in self._kept.values():
+            counts[entry.paths] += _OUTWEIGHS_ALL
+        return counts
+
+    def _quarantine_odd_shapes(self) -> Steps[None]:
+        """Quarantine rows whose JSON does not fit with the others, until what is left fits."""
+        while odd := conflicts(self._path_sets()):
+            yield
+            live = self._live()
+            misfits = [(tenant, odd[entry.paths]) for tenant, entry in live if entry.paths in odd]
+            if not misfits:
+                raise SourceError("The last good parameters of rows that cannot be used do not fit together.")
+            numbers = self._numbers()
+            for tenant, reason in misfits:
+                self._quarantine(tenant, Unusable(numbers[tenant], reason, tenant=tenant))
+
+    def _numbers(self) -> dict[str, int]:
+        """Return the number of each entry's row, counting those that made no entry."""
+        taken = set(self._without_entry)
+        free = (number for number in range(1, self._rows + 1) if number not in taken)
+        return dict(zip(self._entries, free, strict=True))
+
+    def _tenants(self, tree: Tree) -> Steps[Mapping[str, Tenant]]:
+        entries: dict[str, Draft | Tenant] = {**dict(self._live()), **self._kept}
+        yield
+        ids = sorted(entries)
+        reusable = self._same_mapping and self._previous is not None and self._previous.tree == tree
+        made: dict[str, Tenant] = {}
+        for some in sliced(ids):
+            for tenant in some:
+                entry = entries[tenant]
+                made[tenant] = entry if reusable and isinstance(entry, Tenant) else self._made(entry, tree)
+            yield
+        return made
+
+    def _made(self, entry: Draft | Tenant, tree: Tree) -> Tenant:
+        draft = self._mapping.map(entry.row, 0) if isinstance(entry, Tenant) else entry
+        if not isinstance(draft, Draft):
+            raise SourceError("A row that could be used before cannot be used again.")
+        values = self._mapping.lay_out(draft, tree)
+        encoded = _ENCODER.encode(dict(zip(self._mapping.names, values, strict=True)))
+        return Tenant(draft.id, values, encoded, draft.row, draft.paths)
+
+    def _revision(self, tenants: Mapping[str, Tenant]) -> Steps[str]:
+        digest = hashlib.sha256(_ENCODER.encode(self._mapping.names))
+        for some in sliced(list(tenants.values())):
+            digest.update(b"\n".join(tenant.encoded for tenant in some))
+            digest.update(b"\n")
+            yield
+        return digest.hexdigest()

@@ -1,0 +1,31 @@
+"""Long work in short steps: a generator that pauses, so that whoever drives it can let others have their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+Steps = Generator[None, None, T]
+"""Work that yields at each pause and returns its result at the end."""
+
+SLICE = 1000
+"""Tenants between two pauses: about a millisecond of work."""
+
+
+def sliced(items: Sequence[Item], size: int = SLICE) -> Generator[Sequence[Item], None, None]:
+    """Cut a sequence into slices of `size` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def at_once(steps: Steps[T]) -> T:
+    """Run all steps without a pause, where nobody is waiting."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

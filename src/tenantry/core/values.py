@@ -1,0 +1,144 @@
+"""Canonical text: one value, one text, whichever database it came from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TypeAlias
+
+from tenantry.core.columns import Kind
+
+Nested: TypeAlias = "str | list[Nested] | dict[str, Nested]"
+"""A value of a parameter: text, or JSON whose leaves are text."""
+
+Json: TypeAlias = "str | list[Json] | dict[str, Json] | None"
+"""Parsed JSON whose scalars are canonical text already; None is JSON's null."""
+
+DEEPEST = 32
+"""Levels of nesting that a JSON value may have."""
+
+_LARGEST_EXPONENT = 400
+_STAMP = re.compile(r"(\d{4,}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:\+00(?::?00)?|Z)?")
+
+
+class NoText(Exception):
+    """A value that has no canonical text: the reason why a row is quarantined, in words without data."""
+
+
+def number_text(text: str) -> str:
+    """Write a number without exponent, keeping its scale: `1.50` stays, `1e+20` is spelt out."""
+    if text.isdigit() or (text[:1] == "-" and text[1:].isdigit()):
+        return text if text != "-0" else "0"
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise NoText("is not a number") from None
+    if not number.is_finite():
+        raise NoText("is not a finite number")
+    if abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise NoText("is a number beyond 400 digits")
+    return format(number or abs(number), "f")
+
+
+def timestamp_text(text: str) -> str:
+    """Write a moment as `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`; what is no plain moment (`infinity`) stays as it is."""
+    found = _STAMP.fullmatch(text)
+    if found:
+        day, time, fraction = found.groups()
+        return f"{day}T{time}{'.' + fraction.ljust(6, '0') if fraction and fraction.strip('0') else ''}Z"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if "T" not in text and " " not in text:
+        return text
+    in_utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return in_utc.isoformat().replace("+00:00", "Z")
+
+
+def boolean_text(text: str) -> str:
+    """Write `1`, `0` and the databases' words for them as `true` and `false`."""
+    return {"1": "true", "t": "true", "true": "true", "0": "false", "f": "false", "false": "false"}.get(
+        text.lower(), text
+    )
+
+
+def parse_json(text: str) -> Json:
+    """Parse JSON, its scalars as canonical text; raises NoText with the reason."""
+    try:
+        value: Json = _spelt(
+            json.loads(
+                text, parse_int=str, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_object
+            ),
+            0,
+        )
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except NoText:
+        raise
+    except (ValueError, RecursionError):
+        raise NoText("is not valid JSON") from None
+    return value
+
+
+class _Number(str):
+    """The digits of a JSON number, apart from a text that looks like one."""
+
+    __slots__ = ()
+
+
+def _refuse_constant(_: str) -> None:
+    raise NoText("holds NaN or Infinity")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NoText("has a JSON key twice")
+    return found
+
+
+def _spelt(value: object, depth: int) -> Json:
+    if depth > DEEPEST:
+        raise NoText(f"is nested deeper than {DEEPEST} levels")
+    match value:
+        case None:
+            return None
+        case bool():
+            return "true" if value else "false"
+        case _Number():
+            return number_text(str(value))
+        case str():
+            return value
+        case list():
+            return [_spelt(item, depth + 1) for item in value]
+        case dict():
+            return {key: _spelt(item, depth + 1) for key, item in value.items()}
+    raise NoText("is not valid JSON")
+
+
+def plain_text(value: object) -> str:
+    """Return a raw value as text: databases give text, but SQLite gives each value a type of its own."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return number_text(repr(value).removesuffix(".0"))
+        case bytes():
+            raise NoText("holds bytes that are not text")
+    raise NoText(f"has a type that tenantry cannot write as text ({type(value).__name__})")
+
+
+CANONICAL: dict[Kind, Callable[[str], str]] = {
+    Kind.BOOLEAN: boolean_text,
+    Kind.NUMBER: number_text,
+    Kind.TIMESTAMP: timestamp_text,
+}
+"""How text of each kind is made canonical; text itself and dates are as the database writes them."""

@@ -1,0 +1,1 @@
+"""The use cases: what tenantry does, reaching the world through ports only."""

@@ -1,0 +1,87 @@
+"""Answering an ApplicationSet: request in, checked bytes out, encoded once per snapshot and selection.
+
+A request never reads the tenants table and never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tenantry.core.answer import Answer, make_answer
+from tenantry.core.selection import Selection, parse_selection
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.driving import driven
+from tenantry.service.snapshots import SnapshotHolder
+
+MOST_ANSWERS = 1024
+"""Answers kept per snapshot: twice the calls of a large matrix."""
+
+MOST_BYTES = 64 << 20
+"""Bytes of answers kept per snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRequest:
+    """What Argo CD asks: an ApplicationSet's name and its input parameters."""
+
+    application_set: str
+    parameters: Mapping[str, object]
+
+
+class Answering:
+    """Turns requests into answers from the current snapshot."""
+
+    def __init__(self, snapshots: SnapshotHolder) -> None:
+        """Answer from what `snapshots` holds."""
+        self._snapshots = snapshots
+        self._revision = ""
+        self._answers: OrderedDict[Selection, Answer] = OrderedDict()
+        self._bytes = 0
+        self._under_way: dict[tuple[str, Selection], asyncio.Task[Answer]] = {}
+
+    async def answer(self, request: PluginRequest) -> Answer:
+        """Return the answer; raises NotReady, RequestRefused or InvalidAnswer, and never returns less than all."""
+        snapshot = self._snapshots.current()
+        selection = parse_selection(request.parameters, snapshot.fields, request.application_set)
+        known = self._kept(snapshot, selection)
+        return known if known is not None else await self._made_once(snapshot, selection)
+
+    def _kept(self, snapshot: Snapshot, selection: Selection) -> Answer | None:
+        if snapshot.revision != self._revision:
+            self._revision = snapshot.revision
+            self._answers.clear()
+            self._bytes = 0
+        answer = self._answers.get(selection)
+        if answer is not None:
+            self._answers.move_to_end(selection)
+        return answer
+
+    async def _made_once(self, snapshot: Snapshot, selection: Selection) -> Answer:
+        """Make an answer, once for all who ask for it meanwhile; one who goes away takes nothing from the others."""
+        key = (snapshot.revision, selection)
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(self._make(snapshot, selection))
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _make(self, snapshot: Snapshot, selection: Selection) -> Answer:
+        answer = await driven(make_answer(snapshot, selection))
+        if snapshot.revision == self._revision:
+            self._keep(selection, answer)
+        return answer
+
+    def _keep(self, selection: Selection, answer: Answer) -> None:
+        self._answers[selection] = answer
+        self._bytes += _size(answer)
+        while len(self._answers) > MOST_ANSWERS or (self._bytes > MOST_BYTES and len(self._answers) > 1):
+            _, oldest = self._answers.popitem(last=False)
+            self._bytes -= _size(oldest)
+
+
+def _size(answer: Answer) -> int:
+    return len(answer.body) + len(answer.compressed or b"")

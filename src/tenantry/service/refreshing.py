@@ -1,0 +1,95 @@
+"""Keeping the snapshot fresh: signal, read, build, publish.
+
+A read that fails, ends early or lacks a column changes nothing: the snapshot before stays, and its age tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tenantry.core.errors import SourceError, SourceTooSlow, SourceWentBack
+from tenantry.core.mapping import RowMapping, TableShape
+from tenantry.core.snapshot import Snapshot, SnapshotBuilder
+from tenantry.service.driving import driven, no_collection
+from tenantry.service.ports import Clock, Observer, TenantSource
+from tenantry.service.snapshots import SnapshotHolder
+
+
+async def read_snapshot(source: TenantSource, shape: TableShape, previous: Snapshot | None, within: float) -> Snapshot:
+    """Read every row `within` seconds and make the snapshot that follows `previous`; raises SourceError."""
+    try:
+        async with asyncio.timeout(within):
+            with no_collection():
+                return await _read(source, shape, previous)
+    except TimeoutError as late:
+        raise SourceTooSlow(f"The read took longer than {within:g} s (source.read_timeout).") from late
+
+
+async def _read(source: TenantSource, shape: TableShape, previous: Snapshot | None) -> Snapshot:
+    async with source.read() as reading:
+        if previous is not None and (reason := reading.position.went_back_from(previous.position)):
+            raise SourceWentBack(reason)
+        mapping = RowMapping.of(shape, reading.columns)
+        builder = SnapshotBuilder(mapping, previous)
+        async for rows in reading.rows([column.name for column in mapping.columns]):
+            builder.add(rows)
+            await asyncio.sleep(0)
+    return await driven(builder.finish(reading.position))
+
+
+class Refresher:
+    """Reads again after each signal, and on a timer below all signals."""
+
+    def __init__(
+        self,
+        source: TenantSource,
+        shape: TableShape,
+        holder: SnapshotHolder,
+        observer: Observer,
+        clock: Clock,
+        *,
+        every: float,
+        timeout: float,
+    ) -> None:
+        """Read `every` so many seconds, each read taking at most `timeout` seconds."""
+        self._source = source
+        self._shape = shape
+        self._holder = holder
+        self._observer = observer
+        self._clock = clock
+        self._every = every
+        self._timeout = timeout
+        self._signal = asyncio.Event()
+
+    def signal(self) -> None:
+        """Ask for a read soon; a signal is only a hint, the read is the truth."""
+        self._signal.set()
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        while True:
+            self._signal.clear()
+            await self.refresh()
+            try:
+                async with asyncio.timeout(self._every):
+                    await self._signal.wait()
+            except TimeoutError:
+                pass
+
+    async def refresh(self) -> None:
+        """Read once and publish; a failure is reported and leaves everything as it is."""
+        began = self._clock.monotonic()
+        previous = self._holder.latest
+        try:
+            snapshot = await read_snapshot(self._source, self._shape, previous, self._timeout)
+        except SourceError as error:
+            self._holder.read_failed(error)
+            cause = type(error.__cause__).__name__ if error.__cause__ else ""
+            self._observer.read_failed(error, cause, self._clock.monotonic() - began)
+        except Exception as error:  # noqa: BLE001 -- whatever a read raises, the snapshot stays and the next read comes
+            self._holder.read_failed(SourceError())
+            self._observer.failed(error)
+        else:
+            changed = previous is None or previous.revision != snapshot.revision
+            self._holder.publish(snapshot, began)
+            self._observer.snapshot_published(snapshot, self._clock.monotonic() - began, changed=changed)
