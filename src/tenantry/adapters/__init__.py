@@ -1,0 +1,1 @@
+"""Technology: one module or folder for each outside system; none imports another."""

@@ -42,6 +42,11 @@ class Answer:
     compressed: bytes | None
     """The body as gzip, where that is worth it."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes to keep."""
+        return len(self.body) + len(self.compressed or b"")
+
 
 def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     """Select, encode, check and compress; raises InvalidAnswer rather than return what fails its check."""

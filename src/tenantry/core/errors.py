@@ -121,6 +121,12 @@ class InvalidParameter(RequestRefused):
     remedy = "Give a text, a number, a boolean or a list of them."
 
 
+class HeadersTooLarge(RequestRefused):
+    """The headers of the request are larger than 64 KiB."""
+
+    remedy = "Check what stands between Argo CD and tenantry."
+
+
 class RequestTooSlow(RequestRefused):
     """The request did not arrive in time."""
 

@@ -77,11 +77,7 @@ class Answering:
 
     def _keep(self, selection: Selection, answer: Answer) -> None:
         self._answers[selection] = answer
-        self._bytes += _size(answer)
+        self._bytes += answer.size
         while len(self._answers) > MOST_ANSWERS or (self._bytes > MOST_BYTES and len(self._answers) > 1):
             _, oldest = self._answers.popitem(last=False)
-            self._bytes -= _size(oldest)
-
-
-def _size(answer: Answer) -> int:
-    return len(answer.body) + len(answer.compressed or b"")
+            self._bytes -= oldest.size

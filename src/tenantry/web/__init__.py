@@ -1,0 +1,1 @@
+"""HTTP: the plugin protocol, the probes, and the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""The tenants' database, through SQLAlchemy Core: PostgreSQL and SQLite."""

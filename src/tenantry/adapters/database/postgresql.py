@@ -1,0 +1,120 @@
+"""PostgreSQL: every column as the database's own text, in a transaction that no policy or pooler can thin out."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from sqlalchemy import Text, cast, text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.sql.expression import ColumnElement, TableClause
+
+from tenantry.adapters.database.source import Limits, named
+from tenantry.core.columns import Column, Kind
+from tenantry.core.position import Position
+
+_KINDS = {
+    "float4": Kind.NUMBER,
+    "float8": Kind.NUMBER,
+    "numeric": Kind.NUMBER,
+    "timestamp": Kind.TIMESTAMP,
+    "timestamptz": Kind.TIMESTAMP,
+    "json": Kind.JSON,
+    "jsonb": Kind.JSON,
+    "bytea": Kind.BYTES,
+}
+"""By the name of the type; all others are text as PostgreSQL writes it (booleans cast to `true` and `false`)."""
+
+_BEGIN = """
+SELECT set_config(name, value, true) FROM (VALUES
+    ('statement_timeout', :statement), ('lock_timeout', :lock), ('idle_in_transaction_session_timeout', :read),
+    ('row_security', 'off'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'), ('IntervalStyle', 'postgres'),
+    ('extra_float_digits', '1'), ('bytea_output', 'hex')
+) AS settings(name, value)
+"""
+"""Local to the transaction, so that it holds through a pooler in transaction mode and leaves nothing behind.
+
+With `row_security` off a policy that would hide rows is an error; on, it gives a smaller answer without one.
+"""
+
+_POSITION = """
+SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
+    current_database() AS database,
+    pg_is_in_recovery() AS standby,
+    (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+          ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint AS lsn,
+    CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+         ELSE ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END AS timeline
+"""
+
+_COLUMNS = """
+SELECT a.attname, coalesce(base.typname, t.typname)
+FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_type base ON t.typtype = 'd' AND base.oid = t.typbasetype
+WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+_OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
+"""A server that vanished without a word is noticed in seconds; a URL may say otherwise."""
+
+
+class PostgreSQL:
+    """A PostgreSQL server, its standby or a pooler in front of it, through psycopg 3."""
+
+    def __init__(self, url: URL, limits: Limits) -> None:
+        """Prepare one connection, kept between reads and tested before each."""
+        defaults = {
+            **_OF_LIBPQ,
+            "application_name": "tenantry",
+            # libpq counts whole seconds and takes 1 for 2.
+            "connect_timeout": str(max(2, math.ceil(limits.connect.total_seconds()))),
+        }
+        self._limits = limits
+        self.engine = create_async_engine(
+            url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query}),
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=limits.connect.total_seconds(),
+            # A pooler in transaction mode hands each transaction another server connection.
+            connect_args={"prepare_threshold": None},
+            use_native_hstore=False,
+            isolation_level="REPEATABLE READ",
+            hide_parameters=True,
+        )
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin a read-only transaction that sees one state of all tables."""
+        await connection.execution_options(postgresql_readonly=True)
+        limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
+        await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
+
+    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
+        """Read system, timeline and log position: on a standby what it has replayed."""
+        row = (await connection.execute(text(_POSITION))).one()
+        return Position(
+            source=f"{row.system}/{row.database}/{relation.fullname}",
+            timeline=row.timeline,
+            lsn=row.lsn,
+            standby=row.standby,
+        )
+
+    async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
+        """Read the columns from the catalogue, those of domains by their base type."""
+        name = self.engine.dialect.identifier_preparer.format_table(relation)
+        rows = await connection.execute(text(_COLUMNS), {"relation": name})
+        return [Column(name, _KINDS.get(kind, Kind.TEXT)) for name, kind in rows]
+
+    def value(self, name: str) -> ColumnElement[object]:
+        """Select a column as text, which the database writes and no odd value can break."""
+        return cast(named(name), Text)
+
+    async def stop(self, connection: AsyncConnection) -> None:
+        """Do nothing: psycopg cancels on the server what is cancelled here."""
+
+
+def _milliseconds(limit: timedelta) -> str:
+    return str(max(1, round(limit.total_seconds() * 1000)))

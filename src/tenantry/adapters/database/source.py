@@ -1,0 +1,156 @@
+"""The source of tenants in a database: one read-only transaction a read, every row, in slices."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from sqlalchemy import Select, Text, cast, column, select, table
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql import quoted_name
+from sqlalchemy.sql.expression import ColumnElement, TableClause
+
+from tenantry.adapters.database.failures import as_source_errors
+from tenantry.adapters.database.urls import database_url
+from tenantry.core.columns import Column
+from tenantry.core.errors import MissingTable, quoted
+from tenantry.core.position import Position
+from tenantry.core.tenant import Row
+
+SLICE = 2000
+"""Rows fetched at once: one to two milliseconds of decoding, between which requests are answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a read may take, part by part."""
+
+    statement: timedelta = timedelta(seconds=10)
+    lock: timedelta = timedelta(seconds=2)
+    connect: timedelta = timedelta(seconds=5)
+    read: timedelta = timedelta(seconds=30)
+
+
+class Database(Protocol):
+    """What differs between the databases."""
+
+    engine: AsyncEngine
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Make the transaction read-only and consistent, and bound how long its statements take."""
+        ...
+
+    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
+        """Tell where the database stands."""
+        ...
+
+    async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
+        """List the columns of the relation; empty if it does not exist."""
+        ...
+
+    def value(self, name: str) -> ColumnElement[object]:
+        """Select a column in the form that the mapping expects."""
+        ...
+
+    async def stop(self, connection: AsyncConnection) -> None:
+        """Stop a statement that nobody waits for any more."""
+        ...
+
+
+def relation_of(name: str) -> TableClause:
+    """Return the table `name` or `schema.name`, always quoted, as it is written."""
+    schema, dot, bare = name.partition(".")
+    if not dot:
+        return table(quoted_name(name, quote=True))
+    return table(quoted_name(bare, quote=True), schema=quoted_name(schema, quote=True))
+
+
+def named(name: str) -> ColumnElement[object]:
+    """Return a column by its exact name."""
+    return column(quoted_name(name, quote=True))
+
+
+class DatabaseReading:
+    """One read under way."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: AsyncConnection,
+        relation: TableClause,
+        id_column: str,
+        position: Position,
+        columns: Sequence[Column],
+    ) -> None:
+        """Read from a transaction that has begun."""
+        self._database = database
+        self._connection = connection
+        self._relation = relation
+        self._id_column = id_column
+        self.position = position
+        self.columns = columns
+
+    async def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+        """Give every row in slices, in order of id."""
+        with as_source_errors():
+            async with self._connection.stream(self._statement(columns)) as result:
+                async for rows in result.partitions(SLICE):
+                    yield [tuple(row) for row in rows]
+
+    def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
+        """Order by the bytes of the id's text, which is the order of answers: sorting again then costs little."""
+        collation = "C" if self._database.engine.dialect.name == "postgresql" else "BINARY"
+        order = cast(named(self._id_column), Text).collate(collation)
+        return select(*map(self._database.value, columns)).select_from(self._relation).order_by(order)
+
+
+class DatabaseSource:
+    """Reads a table or view of tenants."""
+
+    def __init__(self, database: Database, table_name: str, id_column: str) -> None:
+        """Read `table_name`, whose tenants `id_column` identifies."""
+        self._database = database
+        self._table_name = table_name
+        self._relation = relation_of(table_name)
+        self._id_column = id_column
+
+    def read(self) -> AbstractAsyncContextManager[DatabaseReading]:
+        """Begin a read in one consistent, read-only transaction; raises SourceError."""
+        return self._read()
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncIterator[DatabaseReading]:
+        with as_source_errors():
+            async with self._database.engine.connect() as connection:
+                try:
+                    yield await self._begun(connection)
+                except BaseException:
+                    await self._database.stop(connection)
+                    raise
+
+    async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
+        await self._database.begin(connection)
+        position = await self._database.position(connection, self._relation)
+        columns = await self._database.columns(connection, self._relation)
+        if not columns:
+            raise MissingTable(f"Table {quoted(self._table_name)} does not exist.")
+        return DatabaseReading(self._database, connection, self._relation, self._id_column, position, columns)
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        await self._database.engine.dispose()
+
+
+def open_source(url: str, table_name: str, id_column: str, limits: Limits) -> DatabaseSource:
+    """Return the source that a URL names; connects to nothing yet. Raises ConfigurationError."""
+    found = database_url(url)
+    if found.get_backend_name() == "sqlite":
+        from tenantry.adapters.database.sqlite import SQLite
+
+        return DatabaseSource(SQLite(found, limits), table_name, id_column)
+    from tenantry.adapters.database.postgresql import PostgreSQL
+
+    return DatabaseSource(PostgreSQL(found, limits), table_name, id_column)

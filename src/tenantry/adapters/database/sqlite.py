@@ -1,0 +1,91 @@
+"""SQLite: each value has a type of its own, so the declared type of the column says how to read it."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.sql.expression import ColumnElement, TableClause
+
+from tenantry.adapters.database.source import Limits, named
+from tenantry.core.columns import Column, Kind
+from tenantry.core.position import Position
+
+_KINDS = {
+    "JSON": Kind.JSON,
+    "BOOL": Kind.BOOLEAN,
+    "DATETIME": Kind.TIMESTAMP,
+    "TIMESTAMP": Kind.TIMESTAMP,
+    "BLOB": Kind.BYTES,
+    "REAL": Kind.NUMBER,
+    "FLOA": Kind.NUMBER,
+    "DOUB": Kind.NUMBER,
+    "NUMERIC": Kind.NUMBER,
+    "DECIMAL": Kind.NUMBER,
+}
+"""By a word in the declared type, as SQLite itself finds a column's affinity."""
+
+_STEPS_BETWEEN_LOOKS = 10_000
+
+
+class SQLite:
+    """A SQLite file, opened anew for each read."""
+
+    def __init__(self, url: URL, limits: Limits) -> None:
+        """Prepare to open the file read-only."""
+        self._file = url.database or ""
+        self._limits = limits
+        self.engine = create_async_engine(
+            url, poolclass=NullPool, connect_args={"timeout": limits.lock.total_seconds()}, hide_parameters=True
+        )
+        event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text)
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin a transaction, and end any statement that takes too long."""
+        deadline = time.monotonic() + self._limits.statement.total_seconds()
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is not None:
+            await driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+        await connection.execute(text("BEGIN"))
+
+    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:  # noqa: ARG002
+        """Name the file: SQLite has no position that grows."""
+        return Position(source=f"{self._file}/{relation.fullname}")
+
+    async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
+        """Read the columns and their declared types."""
+        rows = await connection.execute(
+            text("SELECT name, type FROM pragma_table_info(:table)"), {"table": relation.name}
+        )
+        return [Column(name, _kind(declared)) for name, declared in rows]
+
+    def value(self, name: str) -> ColumnElement[object]:
+        """Select a column as it is stored."""
+        return named(name)
+
+    async def stop(self, connection: AsyncConnection) -> None:
+        """Interrupt the statement: the thread behind the connection does not hear of a cancelled task."""
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is not None:
+            await driver.interrupt()
+
+
+def _kind(declared: str) -> Kind:
+    upper = declared.upper()
+    return next((kind for word, kind in _KINDS.items() if word in upper), Kind.TEXT)
+
+
+def _keep_what_is_not_text(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Let bytes that are not UTF-8 through as bytes: the row is quarantined, and the others are read."""
+    connection.driver_connection.text_factory = _lenient_text
+
+
+def _lenient_text(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored

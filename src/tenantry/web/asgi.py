@@ -1,0 +1,38 @@
+"""The ASGI vocabulary, and how a whole response is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class ClientGone(Exception):
+    """The client went away before its request was read."""
+
+
+def header(scope: Scope, name: bytes) -> list[bytes]:
+    """Return every value of a request header; `name` is in lower case."""
+    headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+    return [value for key, value in headers if key == name]
+
+
+def response(status: int, body: bytes, content_type: bytes, extra: Sequence[tuple[bytes, bytes]] = ()) -> list[Message]:
+    """Return the two messages of a response, always with its length: never chunked, so that connections are reused."""
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *extra]
+    return [
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    ]
+
+
+async def send_all(send: Send, messages: Sequence[Message]) -> None:
+    """Send the messages of a response."""
+    for message in messages:
+        await send(message)

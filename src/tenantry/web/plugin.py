@@ -1,0 +1,164 @@
+"""`POST /api/v1/getparams.execute`: the hot path, an ASGI callable of its own.
+
+Prepared responses are kept by the bytes of the request that they answer, for as long as the snapshot in use is
+the one that they come from; the body is complete before the status line is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from tenantry.core.errors import (
+    BodyTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    RequestTooSlow,
+    TenantryError,
+)
+from tenantry.service.answering import MOST_BYTES, Answering, PluginRequest
+from tenantry.service.ports import Observer, Tokens
+from tenantry.service.snapshots import SnapshotHolder
+from tenantry.web.asgi import ClientGone, Message, Receive, Scope, Send, header, response, send_all
+from tenantry.web.auth import consumer_of
+from tenantry.web.failures import JSON, error_response, status_of
+from tenantry.web.wire import read_request
+
+PATH = "/api/v1/getparams.execute"
+
+_MOST_PREPARED = 1024
+_LARGEST_REMEMBERED = 8192
+_VARY = (b"vary", b"accept-encoding")
+_GZIPPED = (b"content-encoding", b"gzip")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The messages of an answer, for those who take gzip and those who do not."""
+
+    revision: str
+    application_set: str
+    tenants: int
+    plain: list[Message]
+    gzipped: list[Message]
+    size: int
+
+
+class PluginEndpoint:
+    """Answers the ApplicationSet controller."""
+
+    def __init__(
+        self,
+        answering: Answering,
+        snapshots: SnapshotHolder,
+        tokens: Tokens,
+        observer: Observer,
+        *,
+        max_body: int,
+        body_timeout: float,
+    ) -> None:
+        """Take bodies of at most `max_body` bytes that arrive within `body_timeout` seconds."""
+        self._answering = answering
+        self._snapshots = snapshots
+        self._tokens = tokens
+        self._observer = observer
+        self._max_body = max_body
+        self._body_timeout = body_timeout
+        self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._revision = ""
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; whatever goes wrong, what leaves is an answer or a message."""
+        began = time.perf_counter()
+        consumer = name = ""
+        try:
+            _refuse_other_methods(scope)
+            consumer = consumer_of(scope, self._tokens)
+            body = await self._body(scope, receive)
+            prepared = self._known(body)
+            if prepared is None:
+                request = read_request(body)
+                name = request.application_set
+                prepared = await self._prepare(body, request)
+            messages = prepared.gzipped if _takes_gzip(scope) else prepared.plain
+        except ClientGone:
+            return
+        except TenantryError as error:
+            self._observer.refused(status_of(error), error, time.perf_counter() - began, name, consumer)
+            messages = error_response(error)
+        except Exception as error:  # noqa: BLE001 -- a fault is never an answer, whatever it is
+            self._observer.failed(error)
+            self._observer.refused(500, InternalError(), time.perf_counter() - began, name, consumer)
+            messages = error_response(InternalError())
+        else:
+            self._observer.answered(prepared.application_set, consumer, prepared.tenants, time.perf_counter() - began)
+        await send_all(send, messages)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        declared = header(scope, b"content-length")
+        if declared and int(declared[0]) > self._max_body:
+            raise BodyTooLarge
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                return await self._received(receive)
+        except TimeoutError:
+            raise RequestTooSlow from None
+
+    async def _received(self, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > self._max_body:
+                raise BodyTooLarge
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _known(self, body: bytes) -> Prepared | None:
+        """Return what the same bytes were answered, if the snapshot in use is still the one it came from."""
+        current = self._snapshots.current()
+        prepared = self._prepared.get(body)
+        return prepared if prepared is not None and prepared.revision == current.revision else None
+
+    async def _prepare(self, body: bytes, request: PluginRequest) -> Prepared:
+        answer = await self._answering.answer(request)
+        plain = response(200, answer.body, JSON, (_VARY,))
+        packed = answer.compressed
+        gzipped = plain if packed is None else response(200, packed, JSON, (_GZIPPED, _VARY))
+        prepared = Prepared(answer.revision, request.application_set, answer.tenants, plain, gzipped, answer.size)
+        if len(body) <= _LARGEST_REMEMBERED:
+            self._remember(body, prepared)
+        return prepared
+
+    def _remember(self, body: bytes, prepared: Prepared) -> None:
+        if prepared.revision != self._revision:
+            self._prepared.clear()
+            self._revision, self._bytes = prepared.revision, 0
+        self._prepared[body] = prepared
+        self._bytes += prepared.size
+        while len(self._prepared) > _MOST_PREPARED or (self._bytes > MOST_BYTES and len(self._prepared) > 1):
+            self._bytes -= self._prepared.popitem(last=False)[1].size
+
+
+def _refuse_other_methods(scope: Scope) -> None:
+    if scope["method"] != "POST":
+        raise MethodNotAllowed
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    """Tell whether a client takes gzip; `gzip;q=0` says that it does not."""
+    for value in header(scope, b"accept-encoding"):
+        for choice in value.split(b","):
+            coding, _, quality = choice.strip().partition(b";")
+            if coding.strip().lower() in (b"gzip", b"*"):
+                return quality.replace(b" ", b"").rstrip(b"0").lower() not in (b"q=", b"q=0.")
+    return False
