@@ -1,0 +1,135 @@
+"""Metrics: counters from what is observed, gauges collected from the truth at each scrape.
+
+Labels are bounded: never a tenant, and ApplicationSets by name only after their token was accepted, and only so many.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+import tenantry
+from tenantry.core.errors import TenantryError
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.snapshots import SnapshotHolder
+
+OTHERS = "(others)"
+"""The label of ApplicationSets beyond `metrics.max_sets`."""
+
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class SnapshotGauges(Collector):
+    """Gauges of the snapshot in use."""
+
+    def __init__(self, snapshots: SnapshotHolder) -> None:
+        """Look at what `snapshots` holds."""
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges; those without a value yet are left out."""
+        snapshot, age = self._snapshots.latest, self._snapshots.age
+        yield _gauge("tenantry_tenants", "Tenants in the snapshot in use.", len(snapshot.tenants) if snapshot else None)
+        yield _gauge(
+            "tenantry_quarantined_tenants",
+            "Rows that cannot be used; their tenants keep their last good parameters.",
+            len(snapshot.quarantined) if snapshot else None,
+        )
+        yield _gauge("tenantry_snapshot_age_seconds", "Seconds since the read behind the snapshot in use began.", age)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
+
+
+class PrometheusObserver:
+    """Counts what is observed."""
+
+    def __init__(self, snapshots: SnapshotHolder, max_sets: int, now: Callable[[], float] = time.time) -> None:
+        """Count, naming at most `max_sets` ApplicationSets."""
+        self._max_sets = max_sets
+        self._now = now
+        registry = self.registry = CollectorRegistry(auto_describe=False)
+        registry.register(SnapshotGauges(snapshots))
+        self._requests = Counter(
+            "tenantry_requests", "Requests on the plugin's path, by HTTP status.", ["status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "tenantry_request_seconds",
+            "Seconds from a request's headers to its response.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._answers = Counter("tenantry_answers", "Outcomes of requests.", ["outcome"], registry=registry)
+        self._tenants = Gauge(
+            "tenantry_answer_tenants", "Tenants in the last answer.", ["application_set"], registry=registry
+        )
+        self._last = Gauge(
+            "tenantry_last_answer_timestamp_seconds",
+            "When the last answer left, in Unix time.",
+            ["application_set"],
+            registry=registry,
+        )
+        self._read_seconds = Histogram(
+            "tenantry_read_seconds", "Seconds from the start of a read to its snapshot.", registry=registry
+        )
+        self._reads = Counter("tenantry_reads", "Reads of the tenants.", ["outcome"], registry=registry)
+        self._failures = Counter("tenantry_failures", "Faults that should never happen.", registry=registry)
+        build = Gauge("tenantry_build_info", "The version that runs.", ["version"], registry=registry)
+        build.labels(tenantry.__version__).set(1)
+        self._answered = self._requests.labels("200"), self._answers.labels("released")
+        self._refused = self._answers.labels("refused")
+        self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
+        self._by_set: dict[str, tuple[Gauge, Gauge]] = {}
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:  # noqa: ARG002
+        """Count a read."""
+        self._read_ok.inc()
+        self._read_seconds.observe(seconds)
+
+    def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:  # noqa: ARG002
+        """Count a failed read."""
+        self._read_failed.inc()
+
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:  # noqa: ARG002
+        """Count an answer and keep its size."""
+        for counter in self._answered:
+            counter.inc()
+        self._seconds.observe(seconds)
+        size, last = self._gauges_of(application_set)
+        size.set(tenants)
+        last.set(self._now())
+
+    def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:  # noqa: ARG002
+        """Count a refusal."""
+        self._requests.labels(str(status)).inc()
+        self._refused.inc()
+        self._seconds.observe(seconds)
+
+    def failed(self, error: BaseException) -> None:  # noqa: ARG002
+        """Count a fault."""
+        self._failures.inc()
+
+    def told(self, event: str, fields: dict[str, object]) -> None:
+        """Leave other events to the log."""
+
+    def _gauges_of(self, application_set: str) -> tuple[Gauge, Gauge]:
+        known = self._by_set.get(application_set)
+        if known is None:
+            if len(self._by_set) >= self._max_sets:
+                application_set = OTHERS
+            known = self._tenants.labels(application_set), self._last.labels(application_set)
+            if application_set != OTHERS:
+                self._by_set[application_set] = known
+        return known
