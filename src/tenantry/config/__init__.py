@@ -1,0 +1,1 @@
+"""The settings: one table of them, and how file, environment and flags fill it."""

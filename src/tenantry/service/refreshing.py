@@ -49,16 +49,16 @@ class Refresher:
         clock: Clock,
         *,
         every: float,
-        timeout: float,
+        within: float,
     ) -> None:
-        """Read `every` so many seconds, each read taking at most `timeout` seconds."""
+        """Read `every` so many seconds, each read taking at most `within` seconds."""
         self._source = source
         self._shape = shape
         self._holder = holder
         self._observer = observer
         self._clock = clock
         self._every = every
-        self._timeout = timeout
+        self._within = within
         self._signal = asyncio.Event()
 
     def signal(self) -> None:
@@ -81,7 +81,7 @@ class Refresher:
         began = self._clock.monotonic()
         previous = self._holder.latest
         try:
-            snapshot = await read_snapshot(self._source, self._shape, previous, self._timeout)
+            snapshot = await read_snapshot(self._source, self._shape, previous, self._within)
         except SourceError as error:
             self._holder.read_failed(error)
             cause = type(error.__cause__).__name__ if error.__cause__ else ""

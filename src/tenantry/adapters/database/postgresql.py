@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from sqlalchemy import Text, cast, text
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from sqlalchemy import Text, cast, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
 from tenantry.adapters.database.source import Limits, named
@@ -85,6 +89,7 @@ class PostgreSQL:
             isolation_level="REPEATABLE READ",
             hide_parameters=True,
         )
+        event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text, insert=True)
 
     async def begin(self, connection: AsyncConnection) -> None:
         """Begin a read-only transaction that sees one state of all tables."""
@@ -118,3 +123,23 @@ class PostgreSQL:
 
 def _milliseconds(limit: timedelta) -> str:
     return str(max(1, round(limit.total_seconds() * 1000)))
+
+
+class _LenientText(Loader):
+    """Decodes what is UTF-8, and leaves the rest as bytes: its row is quarantined, and the others are read."""
+
+    def load(self, data: Buffer) -> str | bytes:
+        """Decode one value."""
+        stored = bytes(data)
+        try:
+            return stored.decode()
+        except UnicodeDecodeError:
+            return stored
+
+
+def _keep_what_is_not_text(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Read a database without an encoding (SQL_ASCII), whose text psycopg would give as bytes throughout."""
+    driver = connection.driver_connection
+    if driver.info.encoding == "ascii":
+        for kind in ("text", "varchar", "bpchar", "name"):
+            driver.adapters.register_loader(kind, _LenientText)

@@ -1,0 +1,102 @@
+"""`tenantry check`: find out before Argo CD does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from tenantry.cli.options import SettingsSource, settings_options
+from tenantry.cli.output import output_option, print_document
+from tenantry.config.loading import require_source, require_tokens
+from tenantry.config.settings import Settings
+from tenantry.core.errors import ConfigurationError
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.checking import Finding, check_source
+
+
+@click.command()
+@settings_options
+@output_option
+def check(source: SettingsSource, form: str) -> None:
+    """Probe configuration, tokens, database and rows; tell what to correct.
+
+    Ends with 0, or with 1 when there is a finding. Names tenants, unlike log and answers: run it where the
+    output is yours to read.
+
+    \b
+    Example:
+      tenantry check --config tenantry.yaml
+    """
+    snapshot, findings = _findings(source)
+    serious = [finding for finding in findings if not finding.note]
+    if form == "table":
+        _print(snapshot, findings)
+    else:
+        print_document(_document(snapshot, findings), form)
+    if serious:
+        raise SystemExit(1)
+
+
+def _findings(source: SettingsSource) -> tuple[Snapshot | None, list[Finding]]:
+    try:
+        settings = source.load()
+    except ConfigurationError as error:
+        return None, _problems(error)
+    findings = [*_required(settings)]
+    if settings.source.url is None:
+        return None, findings
+    snapshot, found = asyncio.run(_probed(settings))
+    return snapshot, [*findings, *found]
+
+
+def _required(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    for requirement in (require_source, require_tokens):
+        try:
+            requirement(settings)
+        except ConfigurationError as error:
+            findings += _problems(error)
+    return findings
+
+
+def _problems(error: ConfigurationError) -> list[Finding]:
+    return [Finding(problem, "") for problem in error.problems]
+
+
+async def _probed(settings: Settings) -> tuple[Snapshot | None, list[Finding]]:
+    from tenantry.runtime import shape_of, source_of
+
+    try:
+        source = source_of(settings.source)
+    except ConfigurationError as error:
+        return None, _problems(error)
+    try:
+        return await check_source(source, shape_of(settings.source), settings.source.read_timeout.total_seconds())
+    finally:
+        await source.close()
+
+
+def _print(snapshot: Snapshot | None, findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"{'note' if finding.note else 'finding'}: {finding.what}")
+        if finding.remedy:
+            click.echo(f"  remedy: {finding.remedy}")
+    if snapshot is not None:
+        fields = ", ".join(column.name for column in snapshot.fields)
+        click.echo(f"{len(snapshot.tenants)} tenants of {snapshot.rows} rows would be served, with {fields}.")
+    serious = sum(not finding.note for finding in findings)
+    click.echo("No findings." if not serious else f"{serious} finding{'s' if serious > 1 else ''}.")
+
+
+def _document(snapshot: Snapshot | None, findings: Sequence[Finding]) -> dict[str, object]:
+    return {
+        "findings": [
+            {"level": "note" if finding.note else "finding", "what": finding.what, "remedy": finding.remedy}
+            for finding in findings
+        ],
+        "tenants": len(snapshot.tenants) if snapshot else None,
+        "rows": snapshot.rows if snapshot else None,
+        "fields": [column.name for column in snapshot.fields] if snapshot else [],
+    }

@@ -1,0 +1,53 @@
+"""The entry point: commands, and what their ends mean.
+
+Exit codes: 0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import tenantry
+from tenantry.cli.check import check
+from tenantry.cli.compare import PluginUnreachable, compare
+from tenantry.cli.demo import demo
+from tenantry.cli.query import query
+from tenantry.cli.serve import serve
+from tenantry.core.errors import ConfigurationError, SourceError, TenantryError
+
+_EPILOG = "Exit codes: 0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable."
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(tenantry.__version__, prog_name="tenantry")
+def commands() -> None:
+    """Turn the tenants in your database into Argo CD Applications.
+
+    tenantry answers the ApplicationSet plugin generator. Begin with `tenantry demo`; then `tenantry check` and
+    `tenantry query` on your own database, `tenantry compare` against what you run today, and `tenantry serve`.
+    """
+
+
+for command in (serve, demo, check, query, compare):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and end with its code."""
+    try:
+        commands()
+    except TenantryError as error:
+        click.echo(error.message, err=True)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: TenantryError) -> int:
+    """Return the code that an error ends with."""
+    match error:
+        case ConfigurationError():
+            return 2
+        case SourceError() | PluginUnreachable():
+            return 3
+    return 1

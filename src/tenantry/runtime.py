@@ -1,0 +1,248 @@
+"""The composition root: settings become adapters, adapters services, services an application with one lifetime."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+
+from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
+from tenantry.adapters.logs import LogObserver, LogWriter, start_log
+from tenantry.adapters.prometheus import PrometheusObserver
+from tenantry.adapters.tokens import MountedTokens
+from tenantry.config.loading import require_source, require_tokens
+from tenantry.config.settings import ServerSettings, Settings, SourceSettings
+from tenantry.core.errors import ConfigurationError, TenantryError
+from tenantry.core.mapping import TableShape
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.answering import Answering
+from tenantry.service.ports import Observer
+from tenantry.service.refreshing import Refresher
+from tenantry.service.snapshots import SnapshotHolder
+from tenantry.web.app import FrontDoor
+from tenantry.web.asgi import App
+from tenantry.web.ops import Readiness, ops_routes
+from tenantry.web.plugin import PATH, PluginEndpoint
+from tenantry.web.protocol import protocol
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC."""
+        return datetime.now(UTC)
+
+
+class Observers:
+    """Tells several observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        """Tell each of `observers`."""
+        self._observers = tuple(observers)
+
+    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+        """Tell of a new snapshot."""
+        for observer in self._observers:
+            observer.snapshot_published(snapshot, seconds, changed=changed)
+
+    def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
+        """Tell of a failed read."""
+        for observer in self._observers:
+            observer.read_failed(error, cause, seconds)
+
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
+        """Tell of an answer."""
+        for observer in self._observers:
+            observer.answered(application_set, consumer, tenants, seconds)
+
+    def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
+        """Tell of a refusal."""
+        for observer in self._observers:
+            observer.refused(status, error, seconds, application_set, consumer)
+
+    def failed(self, error: BaseException) -> None:
+        """Tell of a fault."""
+        for observer in self._observers:
+            observer.failed(error)
+
+    def told(self, event: str, fields: dict[str, object]) -> None:
+        """Tell of anything else."""
+        for observer in self._observers:
+            observer.told(event, fields)
+
+
+def shape_of(source: SourceSettings) -> TableShape:
+    """Return what the configuration says about the table."""
+    return TableShape(
+        table=source.table,
+        id=source.id,
+        state=source.state,
+        parameters=source.parameters,
+        serve=source.serve,
+        retire=source.retire,
+        max_text=source.max_text,
+    )
+
+
+def source_of(source: SourceSettings) -> DatabaseSource:
+    """Open the configured source; raises ConfigurationError."""
+    if source.url is None:
+        raise ConfigurationError(["There is no source."])
+    limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
+    return open_source(source.url.reveal(), source.table, source.id, limits)
+
+
+class Service:
+    """Everything that runs, from the first read to the last answer."""
+
+    def __init__(self, settings: Settings, *, log: tuple[LogObserver, LogWriter] | None = None) -> None:
+        """Build all parts; raises ConfigurationError before anything is opened."""
+        require_source(settings)
+        require_tokens(settings)
+        self._settings = settings
+        self._log, self._writer = log or start_log(settings.log.format, settings.log.level)
+        clock = SystemClock()
+        self.snapshots = SnapshotHolder(clock, settings.snapshot.max_stale.total_seconds())
+        metrics = PrometheusObserver(self.snapshots, settings.metrics.max_sets)
+        self._observer = Observers([metrics, self._log])
+        self._source = source_of(settings.source)
+        self._tokens = MountedTokens(
+            value=settings.tokens.value,
+            file=settings.tokens.file,
+            directory=settings.tokens.directory,
+            recheck=settings.tokens.recheck,
+            report=self._observer.told,
+        )
+        self._readiness = Readiness(self.snapshots, self._tokens)
+        self._refresher = Refresher(
+            self._source,
+            shape_of(settings.source),
+            self.snapshots,
+            self._observer,
+            clock,
+            every=settings.snapshot.refresh.total_seconds(),
+            within=settings.source.read_timeout.total_seconds(),
+        )
+        self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
+        self._stop = asyncio.Event()
+
+    def _built_servers(self, probes: dict[str, App]) -> list[EmbeddedServer]:
+        server = self._settings.server
+        plugin = PluginEndpoint(
+            Answering(self.snapshots),
+            self.snapshots,
+            self._tokens,
+            self._observer,
+            max_body=server.max_body,
+            body_timeout=server.body_timeout.total_seconds(),
+        )
+        if server.ops_address is None:
+            return [EmbeddedServer(FrontDoor({PATH: plugin, **probes}, self._observer), server.address, server)]
+        return [
+            EmbeddedServer(FrontDoor({PATH: plugin}, self._observer), server.address, server),
+            EmbeddedServer(FrontDoor(probes, self._observer, framework=False), server.ops_address, server),
+        ]
+
+    async def run(self, when_listening: Callable[[int], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Serve until SIGTERM or SIGINT; `when_listening` is then called with the port and runs beside."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        sockets = [server.bound() for server in self._servers]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = [tasks.create_task(self._refresher.run()), tasks.create_task(self._tokens.watch())]
+                serving = [
+                    tasks.create_task(server.serve(sockets=[listening]))
+                    for server, listening in zip(self._servers, sockets, strict=True)
+                ]
+                self._observer.told("listening", {"address": self._settings.server.address})
+                if when_listening is not None:
+                    background.append(tasks.create_task(when_listening(sockets[0].getsockname()[1])))
+                await self._stopped(serving)
+                for task in background:
+                    task.cancel()
+        finally:
+            await self._source.close()
+            self._observer.told("stopped", {})
+            self._writer.close()
+
+    def stop(self) -> None:
+        """Ask for the end."""
+        self._stop.set()
+
+    async def _stopped(self, serving: Sequence[asyncio.Task[None]]) -> None:
+        """Wait for the end: not ready at once, still answering while Kubernetes takes us out."""
+        await self._stop.wait()
+        self._readiness.shutting_down = True
+        self._observer.told("stopping", {"drain_seconds": self._settings.server.drain.total_seconds()})
+        await asyncio.sleep(self._settings.server.drain.total_seconds())
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.wait(serving)
+
+
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn without its own handling of signals, which would end the process with the signal instead of 0."""
+
+    def __init__(self, app: App, address: str, settings: ServerSettings) -> None:
+        """Serve `app` on `host:port`."""
+        self._host, _, port = address.rpartition(":")
+        self._port = int(port)
+        config = uvicorn.Config(
+            app,
+            http=protocol(
+                header_timeout=settings.header_timeout.total_seconds(),
+                write_timeout=settings.write_timeout.total_seconds(),
+            ),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=int(settings.keep_alive.total_seconds()),
+            timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
+        )
+        super().__init__(config)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the composition root."""
+        yield
+
+    def bound(self) -> socket.socket:
+        """Bind the socket; raises ConfigurationError if the address cannot be had."""
+        host = self._host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, self._port))
+        except OSError as error:
+            listening.close()
+            raise ConfigurationError(
+                [f"Cannot listen on {self._host}:{self._port} ({error.strerror}). Choose another server.address."]
+            ) from None
+        listening.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+        return listening
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on the fastest event loop that there is."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(coroutine)

@@ -1,0 +1,107 @@
+"""Probing before production does: what is wrong with the source and its rows, each finding with its remedy."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tenantry.core.columns import Kind, looks_secret
+from tenantry.core.errors import SourceError, shortened
+from tenantry.core.layout import Tree
+from tenantry.core.mapping import TableShape
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.ports import TenantSource
+from tenantry.service.refreshing import read_snapshot
+
+_LONGEST_NAME_OF_THE_TUTORIAL = 53
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to correct, or with `note` something to know."""
+
+    what: str
+    remedy: str
+    note: bool = False
+
+
+async def check_source(source: TenantSource, shape: TableShape, within: float) -> tuple[Snapshot | None, list[Finding]]:
+    """Read once, as the service does, and look at what came."""
+    try:
+        snapshot = await read_snapshot(source, shape, None, within)
+    except SourceError as error:
+        return None, [Finding(f"{error.what}{_cause(error)}", error.advice)]
+    return snapshot, [*_quarantined(snapshot), *_shared_names(snapshot), *_secrets(snapshot), *_nothing(snapshot)]
+
+
+def _cause(error: SourceError) -> str:
+    """Quote the driver for the person at the terminal: log and answers never hold its text."""
+    cause = error.__cause__
+    lines = str(getattr(cause, "orig", None) or cause or "").strip().splitlines()
+    return f" ({shortened(lines[0], 300)})" if lines else ""
+
+
+def _quarantined(snapshot: Snapshot) -> Iterator[Finding]:
+    for row in snapshot.quarantined:
+        whose = f" (tenant {row.tenant!r})" if row.tenant is not None else ""
+        effect = "no removal is released while it stands" if row.tenant is None else "it would be quarantined"
+        yield Finding(
+            f"{row.sentence.rstrip('.')}{whose}: {effect}, and tenantry does not start answering with it.",
+            "Correct the row.",
+        )
+
+
+def _shared_names(snapshot: Snapshot) -> Iterator[Finding]:
+    """Find tenants that the well-known template merges: Argo CD then updates neither of their Applications."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for tenant in snapshot.tenants:
+        by_name[tutorial_name(tenant)].append(tenant)
+    for name, tenants in sorted(by_name.items()):
+        if len(tenants) > 1:
+            shown = ", ".join(repr(tenant) for tenant in tenants[:_MOST_SHOWN])
+            yield Finding(
+                f"Tenants {shown} would share the name {name!r} under "
+                'the template `lower | replace "_" "-" | trunc 53`; Argo CD then updates none of them.',
+                "Change one of the ids, or name the Applications by another field.",
+            )
+
+
+def tutorial_name(tenant: str) -> str:
+    """Return what `lower | replace "_" "-" | trunc 53` makes of an id, as sprig does: `trunc` counts bytes."""
+    name = tenant.lower().replace("_", "-").encode()
+    return name[:_LONGEST_NAME_OF_THE_TUTORIAL].decode(errors="replace")
+
+
+def _secrets(snapshot: Snapshot) -> Iterator[Finding]:
+    names = [column.name for column in snapshot.fields if looks_secret(column.name)]
+    for column in snapshot.fields:
+        if column.kind is Kind.JSON:
+            names += [
+                path for path in _dotted(column.name, snapshot.tree.get(column.name, {})) if _leaf_looks_secret(path)
+            ]
+    for name in names:
+        yield Finding(
+            f"Field {name!r} looks like a secret and is served to every ApplicationSet that asks.",
+            "Argo CD stores parameters in plain text: serve a reference to the secret instead.",
+            note=True,
+        )
+
+
+def _leaf_looks_secret(path: str) -> bool:
+    return looks_secret(re.split(r"\.", path)[-1])
+
+
+def _dotted(prefix: str, tree: Tree) -> Iterator[str]:
+    for key, below in tree.items():
+        yield from _dotted(f"{prefix}.{key}", below) if below else [f"{prefix}.{key}"]
+
+
+def _nothing(snapshot: Snapshot) -> Iterator[Finding]:
+    if not snapshot.tenants:
+        yield Finding(
+            f"No tenant is served: the table has {snapshot.rows} row{'' if snapshot.rows == 1 else 's'}.",
+            "Check source.table and source.serve; an ApplicationSet without tenants has no Applications.",
+        )
