@@ -1,0 +1,126 @@
+"""Stand-ins behind our own ports; each passes the contract suite of its port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from tenantry.core.columns import Column
+from tenantry.core.errors import SourceError, TenantryError
+from tenantry.core.position import Position
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.tenant import Row
+from tests.builders import HERE, TUTORIAL_COLUMNS
+
+
+class FakeClock:
+    """Time that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def pass_by(self, **delta: float) -> None:
+        self.seconds += timedelta(**delta).total_seconds()
+
+
+class FakeTokens:
+    """Tokens by consumer."""
+
+    def __init__(self, **by_consumer: str) -> None:
+        self._by_token = {token: consumer for consumer, token in by_consumer.items()}
+
+    def consumer_of(self, presented: str) -> str | None:
+        return self._by_token.get(presented)
+
+    @property
+    def count(self) -> int:
+        return len(self._by_token)
+
+
+@dataclass
+class FakeSource:
+    """A table in memory that can be broken: before the first row, or after some."""
+
+    rows: list[dict[str, object]]
+    columns: Sequence[Column] = TUTORIAL_COLUMNS
+    position: Position = HERE
+    id_column: str = "tenant"
+    broken: Exception | None = None
+    cut_after: int | None = None
+    reads: int = 0
+    closed: bool = False
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[FakeReading]:
+        self.reads += 1
+        if self.broken is not None:
+            raise self.broken
+        yield FakeReading(self)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class FakeReading:
+    """A read under way."""
+
+    source: FakeSource
+
+    @property
+    def position(self) -> Position:
+        return self.source.position
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        return self.source.columns
+
+    async def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+        ordered = sorted(self.source.rows, key=lambda row: str(row.get(self.source.id_column)))
+        for n, row in enumerate(ordered):
+            if n == self.source.cut_after:
+                raise SourceError
+            yield [tuple(row.get(name) for name in columns)]
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers."""
+
+    published: list[tuple[Snapshot, bool]] = field(default_factory=list)
+    failures: list[TenantryError] = field(default_factory=list)
+    answers: list[tuple[str, str, int]] = field(default_factory=list)
+    refusals: list[tuple[int, TenantryError, str, str]] = field(default_factory=list)
+    faults: list[BaseException] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+        self.published.append((snapshot, changed))
+
+    def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
+        self.failures.append(error)
+
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
+        self.answers.append((application_set, consumer, tenants))
+
+    def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
+        self.refusals.append((status, error, application_set, consumer))
+
+    def failed(self, error: BaseException) -> None:
+        self.faults.append(error)
+
+    def told(self, event: str, fields: dict[str, object]) -> None:
+        self.events.append(event)
+
+
+def rows_of(*pairs: tuple[str, str]) -> list[dict[str, object]]:
+    """Return rows of the tutorial's table."""
+    return [{"id": str(n), "tenant": tenant, "status": status} for n, (tenant, status) in enumerate(pairs, 1)]
