@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenantry.core.answer import Answer, make_answer
@@ -27,7 +27,7 @@ def columns_of(**kinds: Kind) -> tuple[Column, ...]:
 
 
 def snapshot_of(
-    rows: Sequence[dict[str, object]],
+    rows: Sequence[Mapping[str, object]],
     columns: Sequence[Column] | None = None,
     *,
     previous: Snapshot | None = None,
@@ -43,7 +43,7 @@ def snapshot_of(
     return at_once(builder.finish(position))
 
 
-def raw(row: dict[str, object], mapping: RowMapping) -> Row:
+def raw(row: Mapping[str, object], mapping: RowMapping) -> Row:
     """Return a row as the source gives it; a missing column is NULL."""
     return tuple(row.get(column.name) for column in mapping.columns)
 

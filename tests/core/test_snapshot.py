@@ -1,0 +1,223 @@
+"""Snapshots: what a bad row may do, which is nothing to anybody else, and no removal of its own tenant."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenantry.core.columns import Column, Kind
+from tenantry.core.errors import MissingColumn, SourceError
+from tests.builders import answer_to, columns_of, served, sets_of, snapshot_of, tenants
+
+STATES: dict[str, Any] = {"state": "status", "serve": ("active",), "retire": ("inactive",)}
+
+BAD_ROWS: list[Any] = [
+    pytest.param({"status": "x" * 40_000}, "longer than", id="a text too long"),
+    pytest.param({"status": "paused"}, "neither", id="a state that is listed nowhere"),
+    pytest.param({"status": b"\xff\xfe"}, "not text", id="bytes that are not text"),
+    pytest.param({"status": None}, "neither", id="no state at all"),
+]
+
+
+@pytest.mark.parametrize(("damage", "reason"), BAD_ROWS)
+def test_a_bad_row_keeps_the_last_good_parameters_and_the_others_go_on(damage: dict[str, object], reason: str) -> None:
+    before = snapshot_of(tenants(3, plan="free"), **STATES)
+    rows = tenants(3, plan="pro")
+    rows[1] |= damage
+
+    after = snapshot_of(rows, previous=before, **STATES)
+
+    assert served(after) == ["tenant-0000", "tenant-0001", "tenant-0002"]
+    assert [item["plan"] for item in sets_of(answer_to(after))] == ["pro", "free", "pro"]
+    assert [(row.tenant, row.row, row.kept) for row in after.quarantined] == [("tenant-0001", 2, True)]
+    assert reason in after.quarantined[0].sentence
+
+
+def test_an_id_that_stands_twice_keeps_the_last_good_parameters() -> None:
+    before = snapshot_of(tenants(2, plan="free"))
+
+    after = snapshot_of(
+        [*tenants(2, plan="pro"), {"tenant": "tenant-0001", "status": "active", "plan": "x"}], previous=before
+    )
+
+    assert [item["plan"] for item in sets_of(answer_to(after))] == ["pro", "free"]
+    assert after.quarantined[0].tenant == "tenant-0001"
+
+
+def test_a_state_that_is_not_deployed_needs_no_readable_parameters() -> None:
+    rows: list[dict[str, object]] = [
+        {"tenant": "a", "status": "inactive", "plan": b"\xff"},
+        {"tenant": "b", "status": "active", "plan": "x"},
+    ]
+
+    snapshot = snapshot_of(rows, **STATES)
+
+    assert served(snapshot) == ["b"]
+    assert snapshot.complete
+    assert not snapshot.quarantined
+
+
+def test_every_other_state_can_be_retired_by_a_star() -> None:
+    rows = [{"tenant": "a", "status": "whatever"}, {"tenant": "b", "status": "active"}]
+
+    snapshot = snapshot_of(rows, state="status", serve=("active",), retire=("*",))
+
+    assert served(snapshot) == ["b"]
+    assert not snapshot.quarantined
+
+
+def test_a_start_with_a_bad_row_is_not_complete() -> None:
+    rows = tenants(3)
+    rows[1]["status"] = "x" * 40_000
+
+    snapshot = snapshot_of(rows)
+
+    assert not snapshot.complete
+    assert [row.row for row in snapshot.unknown] == [2]
+
+
+def test_a_start_is_complete_once_the_row_is_corrected() -> None:
+    rows = tenants(3)
+    rows[1]["status"] = "x" * 40_000
+    first = snapshot_of(rows)
+
+    second = snapshot_of(tenants(3), previous=first)
+
+    assert second.complete
+    assert len(served(second)) == 3
+
+
+def test_a_new_tenant_with_a_bad_row_is_left_out_and_reported() -> None:
+    before = snapshot_of(tenants(2))
+    rows = tenants(3)
+    rows[2]["status"] = "x" * 40_000
+
+    after = snapshot_of(rows, previous=before)
+
+    assert after.complete
+    assert len(served(after)) == 2
+    assert [(row.tenant, row.kept) for row in after.quarantined] == [("tenant-0002", False)]
+
+
+@pytest.mark.parametrize("no_id", [None, "", "  ", b"\xff", "x" * 40_000])
+def test_while_a_row_has_no_usable_id_no_tenant_leaves(no_id: object) -> None:
+    before = snapshot_of(tenants(3))
+    rows: list[dict[str, object]] = [{"tenant": no_id, "status": "active"}, *tenants(1)]
+
+    after = snapshot_of(rows, previous=before)
+
+    assert served(after) == served(before)
+    assert after.kept_for_nameless == 2
+    assert after.quarantined[0].tenant is None
+
+
+def test_while_a_row_has_no_usable_id_a_retired_tenant_stays_too() -> None:
+    before = snapshot_of(tenants(2), **STATES)
+    rows: list[dict[str, object]] = [{"tenant": None, "status": "active"}, *tenants(2)]
+    rows[1]["status"] = "inactive"
+
+    after = snapshot_of(rows, previous=before, **STATES)
+
+    assert served(after) == served(before)
+
+
+def test_tenants_leave_once_every_row_has_an_id_again() -> None:
+    before = snapshot_of(tenants(3))
+    during = snapshot_of([{"tenant": None, "status": "active"}, *tenants(1)], previous=before)
+
+    after = snapshot_of(tenants(1), previous=during)
+
+    assert served(after) == ["tenant-0000"]
+
+
+def test_a_start_with_a_row_without_an_id_is_not_complete() -> None:
+    assert not snapshot_of([{"tenant": None, "status": "active"}, *tenants(2)]).complete
+
+
+def test_a_column_that_vanishes_is_an_error_and_not_a_smaller_answer() -> None:
+    before = snapshot_of(tenants(2, plan="free"))
+
+    with pytest.raises(MissingColumn, match="plan"):
+        snapshot_of(tenants(2), previous=before)
+
+
+def test_a_column_that_appears_is_served_and_last_good_parameters_have_it_empty() -> None:
+    before = snapshot_of(tenants(2))
+    rows = tenants(2, plan="pro")
+    rows[0]["status"] = b"\xff"
+
+    after = snapshot_of(rows, previous=before)
+
+    assert [(item["status"], item["plan"]) for item in sets_of(answer_to(after))] == [("active", ""), ("active", "pro")]
+
+
+def test_a_changed_type_under_last_good_parameters_fails_the_read() -> None:
+    before = snapshot_of([{"tenant": "a", "plan": "{"}], columns_of(tenant=Kind.TEXT, plan=Kind.TEXT))
+
+    with pytest.raises(SourceError, match="type"):
+        snapshot_of([{"tenant": "a", "plan": "["}], columns_of(tenant=Kind.TEXT, plan=Kind.JSON), previous=before)
+
+
+def test_the_same_rows_in_any_order_have_the_same_revision() -> None:
+    rows = tenants(50)
+    shuffled = random.Random(7).sample(rows, len(rows))
+
+    assert snapshot_of(rows).revision == snapshot_of(shuffled).revision
+
+
+def test_an_unchanged_row_keeps_its_tenant_object() -> None:
+    before = snapshot_of(tenants(3))
+    rows = tenants(3)
+    rows[1]["status"] = "trial"
+
+    after = snapshot_of(rows, previous=before)
+
+    assert after.revision != before.revision
+    same = [name for name in served(after) if after.tenants[name] is before.tenants[name]]
+    assert same == ["tenant-0000", "tenant-0002"]
+
+
+def test_an_unchanged_row_is_laid_out_anew_when_the_layout_changes() -> None:
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
+    before = snapshot_of([{"tenant": "a", "settings": '{"x": 1}'}], columns)
+    rows: list[dict[str, object]] = [{"tenant": "a", "settings": '{"x": 1}'}, {"tenant": "b", "settings": '{"y": 2}'}]
+
+    after = snapshot_of(rows, columns, previous=before)
+
+    assert [item["settings"] for item in sets_of(answer_to(after))] == [{"x": "1", "y": ""}, {"x": "", "y": "2"}]
+
+
+def test_an_empty_table_is_an_empty_answer_of_a_complete_snapshot() -> None:
+    snapshot = snapshot_of([], (Column("tenant", Kind.TEXT),))
+
+    assert snapshot.complete
+    assert answer_to(snapshot).body == b'{"output":{"parameters":[]}}'
+
+
+_VALUE = st.sampled_from(["active", "trial", "x" * 40_000, None]) | st.binary(max_size=2)
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"tenant": st.sampled_from(["a", "b", "c", "d", None, ""]), "status": _VALUE, "plan": _VALUE}
+    ),
+    max_size=6,
+)
+_COLUMNS = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, plan=Kind.TEXT)
+
+
+@given(st.lists(_ROWS, min_size=1, max_size=5))
+def test_only_a_table_without_nameless_rows_and_without_its_row_loses_a_tenant(
+    reads: list[list[dict[str, object]]],
+) -> None:
+    previous = snapshot_of([], _COLUMNS)
+    for rows in reads:
+        snapshot = snapshot_of(rows, _COLUMNS, previous=previous)
+        present = {row["tenant"] for row in rows}
+        for gone in set(served(previous)) - set(served(snapshot)):
+            assert gone not in present
+            assert not present & {None, ""}
+        assert served(snapshot) == sorted(served(snapshot))
+        previous = snapshot
