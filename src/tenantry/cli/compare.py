@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TextIO
 
 import click
 
@@ -40,7 +41,7 @@ def compare(
     against: str,
     application_set: str,
     given: str | None,
-    token_file: click.utils.LazyFile | None,
+    token_file: TextIO | None,
     pairs: tuple[str, ...],
     source: SettingsSource,
     form: str,
