@@ -39,7 +39,7 @@ class Kind:
 S = timedelta(seconds=1)
 _UNITS = {"d": 86400 * S, "h": 3600 * S, "m": 60 * S, "s": S, "ms": S / 1000}
 _SIZES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,9}|[0-9]{10,12}(?=ms))(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12})(KiB|MiB|GiB|)")
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?):([0-9]{1,5})")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
