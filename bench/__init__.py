@@ -1,0 +1,1 @@
+"""Figures, each measured side by side with its rivals in one run: `python -m bench`."""

@@ -1,0 +1,74 @@
+"""`python -m bench`: the speed table, measured side by side on this machine.
+
+Its end is 0 unless something could not be measured or an answer was wrong: speed alone never fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench import growing, starting, throughput
+from bench.plan import Plan
+from bench.processes import CannotMeasure
+from bench.report import Figure, as_json, as_markdown, machine
+from bench.tables import tables_in
+
+MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
+    "throughput": throughput.measure,
+    "start": starting.measure,
+    "growing": growing.measure,
+}
+
+
+def main() -> int:
+    """Measure, print, and return the code to end with."""
+    options = _options()
+    missing = [program for program in ("wrk", "nginx") if shutil.which(program) is None]
+    if missing:
+        print(f"Not installed: {', '.join(missing)}. Install Debian's wrk and nginx-light.", file=sys.stderr)
+        return 1
+    facts = machine()
+    try:
+        figures = measured(options.only or list(MEASUREMENTS), quick=options.quick)
+    except CannotMeasure as error:
+        print(f"Could not measure: {error}", file=sys.stderr)
+        return 1
+    if options.output == "json":
+        print(json.dumps(as_json(figures, facts), indent=2, ensure_ascii=False))
+    else:
+        print(as_markdown(figures, facts, judged=not options.quick))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="ten tenants, one round of a second, no bars")
+    parser.add_argument(
+        "--only", action="append", choices=list(MEASUREMENTS), metavar="NAME", help=", ".join(MEASUREMENTS)
+    )
+    parser.add_argument("-o", "--output", choices=("markdown", "json"), default="markdown")
+    return parser.parse_args()
+
+
+def measured(names: Sequence[str], *, quick: bool) -> list[Figure]:
+    """Measure by name; raises CannotMeasure."""
+    figures: list[Figure] = []
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
+        tables = stack.enter_context(tables_in(work))
+        plan = Plan.quick(tables, work) if quick else Plan(tables, work)
+        for name in names:
+            print(f"{name} …", file=sys.stderr)
+            figures += MEASUREMENTS[name](plan)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

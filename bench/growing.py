@@ -1,0 +1,143 @@
+"""A hundred thousand tenants: how long a read takes, what it needs, and what others notice of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from bench.load import SteadyClient
+from bench.plan import Plan
+from bench.processes import Running, ask, get, tenantry, wait_ready, wait_until
+from bench.report import Bar, Figure, percentile, plain, spread
+
+Connection = psycopg.Connection[Any]
+
+_ROW = "UPDATE organization SET status = 'trial-' || %s WHERE tenant = 'tenant-00002'"
+_EVERY_ROW = "UPDATE organization SET status = status || %s"
+_ADD = "INSERT INTO organization (tenant, status) SELECT 'new-' || n, 'new' FROM generate_series(1, %s) AS n"
+_REMOVE = "DELETE FROM organization WHERE tenant LIKE 'new-%'"
+
+
+def measure(plan: Plan) -> Iterator[Figure]:
+    """Read a large table: first, unchanged, changed, and while a client asks."""
+    database = plan.tables.make(plan.most_tenants)
+    settings = {
+        "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
+        # Reads nearly without a pause, so that every change meets one and the client has no rest.
+        "TENANTRY_SNAPSHOT_REFRESH": "100ms",
+    }
+    with (
+        tenantry(plan.work, database.tutorial_environment(), **settings) as running,
+        database.server.connect(database.name) as connection,
+    ):
+        wait_ready(running)
+        service = Watched(running)
+        yield from _reads(plan, service, connection)
+        yield from _meanwhile(plan, service, connection)
+
+
+class Watched:
+    """The service, and the reads that it has counted itself."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+
+    def reads(self) -> tuple[int, float]:
+        """Return how many reads there were, and their seconds in all."""
+        text = get(self.running, "/metrics")[1].decode()
+        found = dict(re.findall(r"^tenantry_read_seconds_(count|sum) ([0-9.e+-]+)$", text, re.MULTILINE))
+        return int(float(found.get("count", 0))), float(found.get("sum", 0))
+
+    def mean_of_next(self, number: int) -> float:
+        """Return the mean seconds of the next reads that begin and end from now on."""
+        self.one_more()
+        before, seconds_before = self.reads()
+        wait_until(self.running, lambda: self.reads()[0] >= before + number, every=0.05)
+        after, seconds_after = self.reads()
+        return (seconds_after - seconds_before) / (after - before)
+
+    def one_more(self) -> None:
+        """Wait for the end of the read that is under way, if there is one."""
+        before = self.reads()[0]
+        wait_until(self.running, lambda: self.reads()[0] > before, every=0.01)
+
+    def after(self, change: Callable[[], object]) -> float:
+        """Change the table and return the seconds of the read that brought the change, from the log."""
+        seen = len(self._published())
+        self.one_more()
+        change()
+        wait_until(self.running, lambda: len(self._published()) > seen, every=0.01)
+        return self._published()[-1]
+
+    def first(self) -> float:
+        wait_until(self.running, lambda: bool(self._published()))
+        return self._published()[0]
+
+    def _published(self) -> list[float]:
+        lines = [json.loads(line) for line in self.running.log.read_bytes().split(b"\n")[:-1]]
+        return [line["milliseconds"] / 1000 for line in lines if line["event"] == "snapshot_published"]
+
+
+def _reads(plan: Plan, service: Watched, connection: Connection) -> Iterator[Figure]:
+    """Time reads while nobody asks for an answer."""
+    size = f"{plan.most_tenants:,} tenants"
+    yield Figure(f"read to published snapshot, {size}, first", service.first(), "s", Bar(1.5))
+    unchanged = [service.mean_of_next(2) for _ in range(2)]
+    yield Figure(f"the same, nothing changed, {size}", statistics.median(unchanged), "s", Bar(1.5), spread(unchanged))
+    for what, statement in (("one row changed", _ROW), ("every row changed", _EVERY_ROW)):
+        taken = [service.after(partial(connection.execute, statement, (str(n),))) for n in range(3)]
+        yield Figure(f"the same, {what}, {size}", statistics.median(taken), "s", Bar(1.5), spread(taken))
+
+
+def _meanwhile(plan: Plan, service: Watched, connection: Connection) -> Iterator[Figure]:
+    """Change the table again and again while one client asks for a tenant, and another for all of them."""
+    running = service.running
+    resting = running.memory()
+    ask(running, coding="gzip")
+    running.reset_peak_memory()
+    client = SteadyClient(running, {"tenant": "tenant-00001"}, every=0.005)
+    client.start()
+    spans: list[tuple[float, float]] = []
+    peaks: list[float] = []
+    for number in range(plan.changes):
+        began = time.monotonic()
+        service.after(partial(_change, connection, number, plan.most_tenants))
+        spans.append((began, time.monotonic()))
+        ask(running, coding="gzip")
+        peaks.append(running.peak_memory())
+    client.stop()
+    late = [seconds * 1000 for due, seconds in client.late if any(a <= due <= b for a, b in spans)]
+    size = f"{plan.most_tenants:,} tenants"
+    yield Figure(
+        f"peak memory while a snapshot replaces another, {size}",
+        running.peak_memory(),
+        "MB",
+        Bar(250),
+        f"resident before {plain(resting)}; peak after each change {', '.join(plain(peak) for peak in peaks)}",
+    )
+    yield Figure(
+        f"p99 of a small answer meanwhile, {size}",
+        percentile(late, 0.99),
+        "ms",
+        Bar(50),
+        f"p50 {plain(percentile(late, 0.5))} ms, most {plain(max(late))} ms; {len(late):,} questions, one each 5 ms, "
+        f"counted from when it was due; {plan.changes} changes of one, some or all rows",
+    )
+
+
+def _change(connection: Connection, number: int, tenants: int) -> None:
+    """Change one row, some, or all: in turn."""
+    match number % 3:
+        case 0:
+            connection.execute(_ROW, (f"again-{number}",))
+        case 1:
+            connection.execute(_ADD if number % 2 else _REMOVE, (max(1, tenants // 50),) if number % 2 else None)
+        case _:
+            connection.execute(_EVERY_ROW, (str(number % 10),))
