@@ -2,10 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
+
+from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import Database, PostgresServer
+from tests.support.service import RunningService
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def readable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that another user can reach, since PostgreSQL refuses to run as root."""
+    folder = tmp_path_factory.mktemp("servers")
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == folder.stat().st_uid and parent != Path("/") and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(readable_folder: Path) -> Iterator[PostgresServer]:
+    """Run one server for all tests, with the tutorial's database as template."""
+    server = PostgresServer(readable_folder / "shared")
+    server.start()
+    server.make_template()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Database:
+    """Return a fresh database with the tutorial's table."""
+    return postgres.create_database()
+
+
+@pytest.fixture
+def own_postgres(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """Run a server for one test, to stop, kill and starve."""
+    server = PostgresServer(readable_folder / f"own-{abs(hash(request.node.nodeid))}", max_connections=12)
+    server.start()
+    server.make_template()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pgbouncer(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Database], PgBouncer]]:
+    """Return a way to put a pooler in front of a database."""
+    running: list[PgBouncer] = []
+
+    def put_before(database: Database) -> PgBouncer:
+        folder = readable_folder / f"pgbouncer-{abs(hash(request.node.nodeid))}-{len(running)}"
+        pooler = PgBouncer(folder, database)
+        pooler.start()
+        running.append(pooler)
+        return pooler
+
+    yield put_before
+    for pooler in running:
+        pooler.stop()
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
+    """Return a way to start a service that ends with the test."""
+    running: list[RunningService] = []
+
+    def begin(environment: dict[str, str], *, ready: bool = True, **how: object) -> RunningService:
+        service = RunningService(tmp_path, environment, **how)  # type: ignore[arg-type]
+        running.append(service)
+        return service.start(ready=ready)
+
+    yield begin
+    for service in running:
+        service.stop()

@@ -1,0 +1,72 @@
+"""Processes that end with the test, however it ends; and ports that nobody uses."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_user() -> str | None:
+    """Return the user under which a server that refuses root can run; None when we are not root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in known)
+
+
+def ends_with_parent(user: str | None = None) -> Callable[[], None]:
+    """Return what a child does before it begins: die with its parent, and become another user."""
+    libc = ctypes.CDLL(None)
+    entry = pwd.getpwnam(user) if user else None
+
+    def prepare() -> None:
+        if entry is not None:
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
+
+
+def start(
+    command: Sequence[str], log: Path, *, user: str | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program with its output in `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=None if environment is None else dict(environment),
+            preexec_fn=ends_with_parent(user),  # noqa: PLW1509 -- the child only calls libc
+            cwd="/" if user else None,
+        )
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM, within: float = 20.0) -> int:
+    """End a program, for sure."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        return process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(5)

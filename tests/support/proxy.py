@@ -1,0 +1,100 @@
+"""A TCP proxy that breaks connections on request: refused, cut, cut after some bytes, slow, or silent."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class FaultProxy:
+    """Passes bytes between clients and a server, until told otherwise; runs in a thread of its own."""
+
+    target: int
+    port: int = 0
+    refuse: bool = False
+    black_hole: bool = False
+    delay: float = 0.0
+    cut_after: int | None = None
+    """Bytes from the server after which a connection is cut, counted from the moment this is set."""
+
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _passed: int = 0
+
+    def start(self) -> FaultProxy:
+        """Begin to listen."""
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._call(self._listen())
+        return self
+
+    def stop(self) -> None:
+        """End every connection and the thread."""
+        self.cut()
+        self._server.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def cut(self) -> None:
+        """Cut every connection that there is."""
+        self._call(self._cut())
+
+    def cut_next(self, after: int) -> None:
+        """Cut the next connection that has `after` more bytes to pass from the server."""
+        self._passed = 0
+        self.cut_after = after
+
+    def heal(self) -> None:
+        """Pass everything again; connections that were swallowed stay dead."""
+        self.refuse = self.black_hole = False
+        self.delay = 0.0
+        self.cut_after = None
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _cut(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        if self.refuse:
+            writer.transport.abort()
+            return
+        try:
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers.add(other_writer)
+        await asyncio.gather(
+            self._pass(reader, other_writer, from_server=False), self._pass(other_reader, writer, from_server=True)
+        )
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
+        try:
+            while data := await reader.read(4096):
+                if self.black_hole:
+                    continue
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                if from_server and self.cut_after is not None:
+                    self._passed += len(data)
+                    if self._passed > self.cut_after:
+                        await self._cut()
+                        return
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
