@@ -16,6 +16,13 @@ from tests.web.harness import ALL, TOKEN, Client, Server, door, eventually, requ
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run on the event loop that the service runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
 SOON = 0.2
 """Seconds of a limit that a test waits for to pass."""
 
@@ -81,12 +88,18 @@ async def test_a_connection_on_which_nothing_comes_is_closed_without_a_word() ->
 
 
 async def test_an_idle_connection_outlives_the_limit_for_headers() -> None:
-    async with serving(door().app, header=SOON) as server, server.client() as idle, server.client() as late:
+    async with serving(door().app, header=SOON) as server, server.client() as idle:
         assert (await idle.ask()).status == 200
-        await late.send(b"POST ")
-        assert (await late.reply()).status == 408
+        await limit_for_headers(server)
 
         assert (await idle.ask()).status == 200
+
+
+async def limit_for_headers(server: Server) -> None:
+    """Wait until a connection that begins now has run into the limit."""
+    async with server.client() as late:
+        await late.send(b"POST ")
+        assert (await late.reply()).status == 408
 
 
 async def test_a_second_request_has_the_limit_for_headers_too() -> None:
@@ -245,12 +258,11 @@ async def test_a_refusal_that_comes_before_the_body_is_the_only_response(
 async def test_a_body_after_its_refusal_does_not_start_the_limit_for_headers() -> None:
     head, body = split(request(b"a" * 10, token="wrong"))
 
-    async with serving(door().app, header=SOON) as server, server.client() as client, server.client() as late:
+    async with serving(door().app, header=SOON) as server, server.client() as client:
         await client.send(head)
         assert (await client.reply()).status == 401
         await client.send(body)
-        await late.send(b"POST ")
-        assert (await late.reply()).status == 408
+        await limit_for_headers(server)
 
         await answered_or_closed(client)
 
@@ -385,11 +397,11 @@ def never_reading(server: Server) -> Iterator[socket.socket]:
 
 
 async def test_who_reads_slowly_but_in_time_gets_everything() -> None:
-    here = door(snapshot_of(tenants(40_000)))
+    here = door(snapshot_of(tenants(10_000)))
     async with serving(here.app) as server, server.client(limit=1024) as client:
         reply = await client.ask()
 
-    assert len(reply.tenants) == 40_000
+    assert len(reply.tenants) == 10_000
 
 
 async def test_who_goes_away_takes_nothing_from_the_others() -> None:
