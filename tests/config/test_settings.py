@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tenantry.config.settings import (
@@ -131,6 +132,7 @@ def test_settings_do_not_change() -> None:
 # --- durations and sizes ---
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(min_value=0, max_value=400 * 86_400_000))
 def test_a_duration_that_is_shown_reads_back_as_itself(milliseconds: int) -> None:
     duration = timedelta(milliseconds=milliseconds)
@@ -138,6 +140,7 @@ def test_a_duration_that_is_shown_reads_back_as_itself(milliseconds: int) -> Non
     assert parse_duration(show_duration(duration)) == duration
 
 
+@hypothesis_settings(deadline=None)
 @given(st.integers(min_value=0, max_value=(1 << 30) * 900))
 def test_a_size_that_is_shown_reads_back_as_itself(size: int) -> None:
     assert parse_size(show_size(size)) == size

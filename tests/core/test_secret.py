@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tenantry.core.secret import Secret
@@ -49,6 +50,7 @@ def test_an_empty_secret_is_false() -> None:
     assert Secret(" ")
 
 
+@hypothesis_settings(deadline=None)
 @given(st.text(), st.text())
 def test_secrets_are_equal_as_their_texts_are(one: str, other: str) -> None:
     assert (Secret(one) == Secret(other)) == (one == other)

@@ -282,7 +282,7 @@ def _unknown_variable(name: str) -> str:
 
 def _take_flags(reading: _Reading, flags: Mapping[str, str | Sequence[str]]) -> None:
     for key, value in flags.items():
-        origin = f"flag --{re.sub('[._]', '-', key)}"
+        origin = f"flag --{_printable(re.sub('[._]', '-', key))}"
         setting = _BY_KEY.get(key)
         given = [value] if isinstance(value, str) else list(value)
         if setting is None:
