@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,13 +21,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def readable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that another user can reach, since PostgreSQL refuses to run as root."""
-    folder = tmp_path_factory.mktemp("servers")
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == folder.stat().st_uid and parent != Path("/") and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return folder
+def readable_folder() -> Iterator[Path]:
+    """Return a folder that another user can reach, since PostgreSQL refuses to run as root.
+
+    Not one of pytest's own: each run of pytest closes those to others again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tenantry-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +59,13 @@ def own_postgres(readable_folder: Path, request: pytest.FixtureRequest) -> Itera
 
 
 @pytest.fixture
-def pgbouncer(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[Database], PgBouncer]]:
+def pgbouncer(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., PgBouncer]]:
     """Return a way to put a pooler in front of a database."""
     running: list[PgBouncer] = []
 
-    def put_before(database: Database) -> PgBouncer:
+    def put_before(database: Database, logins: dict[str, str] | None = None) -> PgBouncer:
         folder = readable_folder / f"pgbouncer-{abs(hash(request.node.nodeid))}-{len(running)}"
-        pooler = PgBouncer(folder, database)
+        pooler = PgBouncer(folder, database, logins)
         pooler.start()
         running.append(pooler)
         return pooler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,7 @@ from tests.support.waiting import eventually
 class PgBouncer:
     """A pooler in front of one database."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
+    def __init__(self, folder: Path, database: Database, logins: Mapping[str, str] | None = None) -> None:
         """Write its configuration."""
         self.port = free_port()
         self._database = database
@@ -24,7 +25,8 @@ class PgBouncer:
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         users = folder / "users.txt"
-        users.write_text(f'"postgres" "{PASSWORD}"\n')
+        known = {"postgres": PASSWORD, **(logins or {})}
+        users.write_text("".join(f'"{user}" "{password}"\n' for user, password in known.items()))
         self._config = folder / "pgbouncer.ini"
         self._config.write_text(
             f"[databases]\n* = host=127.0.0.1 port={database.server.port}\n"

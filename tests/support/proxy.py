@@ -27,15 +27,16 @@ class FaultProxy:
 
     def start(self) -> FaultProxy:
         """Begin to listen."""
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
         self._call(self._listen())
         return self
 
     def stop(self) -> None:
         """End every connection and the thread."""
-        self.cut()
-        self._server.close()
+        self._call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
 
     def cut(self) -> None:
         """Cut every connection that there is."""
@@ -54,6 +55,17 @@ class FaultProxy:
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.05))
+        self._loop.close()
+
+    async def _close(self) -> None:
+        self._server.close()
+        await self._cut()
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
