@@ -1,0 +1,58 @@
+# Every chore of the project. `make demo` and `make test` set up all that they need on a bare Debian 12.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test check fmt bench fuzz docs lock clean
+
+help: ## List the chores
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: .venv/runtime ## Serve ten sample tenants and print the answer that Argo CD would get
+	@$(BIN)/tenantry demo
+
+test: .venv/dev .venv/servers ## Run all tests against real servers
+	$(PYTEST) -n 2 --dist loadgroup
+
+check: .venv/dev ## Format, lint, types (strict), direction of imports, currency of the reference
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/generate.py --check
+
+fmt: .venv/dev ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: .venv/dev .venv/servers ## Measure, side by side with a rival and nginx
+	@scripts/need wrk nginx=nginx-light
+	$(BIN)/python -m bench
+
+fuzz: .venv/dev ## Send a million generated requests
+	$(BIN)/python -m tests.fuzz.million
+
+docs: .venv/dev ## Write the reference pages from the code
+	$(BIN)/python docs/generate.py
+
+lock: ## Pin all dependencies anew, by hash
+	@scripts/lock
+
+clean: ## Remove what was built; the demo's data stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/runtime: requirements/runtime.lock pyproject.toml
+	@scripts/environment requirements/runtime.lock
+	@touch $@
+
+.venv/dev: requirements/dev.lock pyproject.toml
+	@scripts/environment requirements/dev.lock
+	@touch .venv/runtime $@
+
+.venv/servers: scripts/need | .venv/dev
+	@scripts/need /usr/lib/postgresql/15/bin/initdb=postgresql-15 pgbouncer
+	@touch $@
