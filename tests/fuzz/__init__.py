@@ -1,0 +1,1 @@
+"""What Hypothesis finds, and what a million generated requests do."""
