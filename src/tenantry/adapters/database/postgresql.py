@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
-from tenantry.adapters.database.source import Limits, named
+from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
 
@@ -113,9 +113,9 @@ class PostgreSQL:
         rows = await connection.execute(text(_COLUMNS), {"relation": name})
         return [Column(name, _KINDS.get(kind, Kind.TEXT)) for name, kind in rows]
 
-    def value(self, name: str) -> ColumnElement[object]:
+    def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as text, which the database writes and no odd value can break."""
-        return cast(named(name), Text)
+        return cast(column, Text)
 
     async def stop(self, connection: AsyncConnection) -> None:
         """Do nothing: psycopg cancels on the server what is cancelled here."""

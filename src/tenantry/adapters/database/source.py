@@ -51,7 +51,7 @@ class Database(Protocol):
         """List the columns of the relation; empty if it does not exist."""
         ...
 
-    def value(self, name: str) -> ColumnElement[object]:
+    def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column in the form that the mapping expects."""
         ...
 
@@ -68,9 +68,9 @@ def relation_of(name: str) -> TableClause:
     return table(quoted_name(bare, quote=True), schema=quoted_name(schema, quote=True))
 
 
-def named(name: str) -> ColumnElement[object]:
-    """Return a column by its exact name."""
-    return column(quoted_name(name, quote=True))
+def column_of(relation: TableClause, name: str) -> ColumnElement[object]:
+    """Return a column by its exact name, with its table: SQLite takes a lone unknown name for a text."""
+    return column(quoted_name(name, quote=True), _selectable=relation)
 
 
 class DatabaseReading:
@@ -103,8 +103,9 @@ class DatabaseReading:
     def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
         """Order by the bytes of the id's text, which is the order of answers: sorting again then costs little."""
         collation = "C" if self._database.engine.dialect.name == "postgresql" else "BINARY"
-        order = cast(named(self._id_column), Text).collate(collation)
-        return select(*map(self._database.value, columns)).select_from(self._relation).order_by(order)
+        order = cast(column_of(self._relation, self._id_column), Text).collate(collation)
+        values = [self._database.value(column_of(self._relation, name)) for name in columns]
+        return select(*values).select_from(self._relation).order_by(order)
 
 
 class DatabaseSource:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import time
+from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL
@@ -11,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
-from tenantry.adapters.database.source import Limits, named
+from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
 
@@ -43,6 +46,13 @@ class SQLite:
             url, poolclass=NullPool, connect_args={"timeout": limits.lock.total_seconds()}, hide_parameters=True
         )
         event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text)
+        event.listen(self.engine.sync_engine, "do_connect", self._refuse_missing_file)
+
+    def _refuse_missing_file(self, *_: object) -> None:
+        """Fail before the driver starts its thread, which a failed opening may leave behind (aiosqlite 0.22)."""
+        path = Path(unquote(self._file.removeprefix("file:")))
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path))
 
     async def begin(self, connection: AsyncConnection) -> None:
         """Begin a transaction, and end any statement that takes too long."""
@@ -63,9 +73,9 @@ class SQLite:
         )
         return [Column(name, _kind(declared)) for name, declared in rows]
 
-    def value(self, name: str) -> ColumnElement[object]:
+    def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as it is stored."""
-        return named(name)
+        return column
 
     async def stop(self, connection: AsyncConnection) -> None:
         """Interrupt the statement: the thread behind the connection does not hear of a cancelled task."""
