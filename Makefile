@@ -5,8 +5,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Where Debian keeps servers, which not everybody's PATH has.
+export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test check fmt bench fuzz docs lock clean
+.PHONY: help demo test check fmt bench fuzz docs lock clean servers
 
 help: ## List the chores
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -14,7 +16,7 @@ help: ## List the chores
 demo: .venv/runtime ## Serve ten sample tenants and print the answer that Argo CD would get
 	@$(BIN)/tenantry demo
 
-test: .venv/dev .venv/servers ## Run all tests against real servers
+test: servers .venv/dev ## Run all tests against real servers
 	$(PYTEST) -n 2 --dist loadgroup
 
 check: .venv/dev ## Format, lint, types (strict), direction of imports, currency of the reference
@@ -28,7 +30,7 @@ fmt: .venv/dev ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: .venv/dev .venv/servers ## Measure, side by side with a rival and nginx
+bench: servers .venv/dev ## Measure, side by side with a rival and nginx
 	@scripts/need wrk nginx=nginx-light
 	$(BIN)/python -m bench
 
@@ -53,6 +55,5 @@ clean: ## Remove what was built; the demo's data stay
 	@scripts/environment requirements/dev.lock
 	@touch .venv/runtime $@
 
-.venv/servers: scripts/need | .venv/dev
-	@scripts/need /usr/lib/postgresql/15/bin/initdb=postgresql-15 pgbouncer
-	@touch $@
+servers:
+	@scripts/need initdb=postgresql pgbouncer curl openssl
