@@ -7,12 +7,12 @@ CREATE TABLE organization (
 
 INSERT INTO organization (tenant, status) VALUES
     ('acme-corp', 'active'),
-    ('beta-solutions', 'trial'),
-    ('gamma-industries', 'inactive'),
-    ('delta-technologies', 'active'),
-    ('echo-innovations', 'de-provisioned'),
-    ('foxtrot-consulting', 'trial'),
-    ('global-tech', 'active'),
+    ('beta-solutions', 'de-provisioned'),
+    ('gamma-industries', 'trial'),
+    ('delta-technologies', 'inactive'),
+    ('echo-innovations', 'active'),
+    ('foxtrot-consulting', 'de-provisioned'),
+    ('global-tech', 'trial'),
     ('horizon-enterprises', 'inactive'),
-    ('innova-systems', 'trial'),
-    ('jupiter-networks', 'de-provisioned');
+    ('innova-systems', 'active'),
+    ('jupiter-networks', 'trial');

@@ -40,15 +40,8 @@ NOT_OF_THE_WORKING_COPY = {".git", ".venv", "tenantry-data", "tokens"}
 PREPARED = ("dev", "runtime")
 """The files by which the Makefile knows that `.venv` is complete."""
 
-NOT_TRUE_YET = {"docs/how-to/come-from-the-tutorial.md": "the tutorial's first request has no body, which is refused"}
-"""Pages that are ahead of the code; each fails here as soon as it is true."""
-
 RUNNABLE = [
-    pytest.param(
-        page,
-        id=page.name,
-        marks=[pytest.mark.xfail(strict=True, reason=NOT_TRUE_YET[page.name])] if page.name in NOT_TRUE_YET else [],
-    )
+    pytest.param(page, id=page.name)
     for page in PAGES
     if any(block.language == "console" and block.reason_not_to_run is None for block in page.blocks())
 ]

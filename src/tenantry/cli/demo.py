@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 TENANTS = (
     ("acme-corp", "active"),
-    ("beta-solutions", "trial"),
-    ("gamma-industries", "inactive"),
-    ("delta-technologies", "active"),
-    ("echo-innovations", "de-provisioned"),
-    ("foxtrot-consulting", "trial"),
-    ("global-tech", "active"),
+    ("beta-solutions", "de-provisioned"),
+    ("gamma-industries", "trial"),
+    ("delta-technologies", "inactive"),
+    ("echo-innovations", "active"),
+    ("foxtrot-consulting", "de-provisioned"),
+    ("global-tech", "trial"),
     ("horizon-enterprises", "inactive"),
-    ("innova-systems", "trial"),
-    ("jupiter-networks", "de-provisioned"),
+    ("innova-systems", "active"),
+    ("jupiter-networks", "trial"),
 )
 """The sample tenants and their states."""
 

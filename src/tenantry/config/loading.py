@@ -259,8 +259,7 @@ def _is_left_out(name: str, value: str) -> bool:
     """Tell whether a variable is empty or a service link; a password or token is never taken for one."""
     if name in ("DB_PASSWORD", "AUTH_TOKEN"):
         return not value
-    link_name = name not in _BY_ENV and _LINK_NAME.fullmatch(name)
-    return not value.strip() or bool(link_name or _LINK_VALUE.fullmatch(value))
+    return not value.strip() or bool(_LINK_NAME.fullmatch(name) or _LINK_VALUE.fullmatch(value))
 
 
 def _take_environment(reading: _Reading, variables: Mapping[str, str]) -> None:
