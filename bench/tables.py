@@ -9,16 +9,21 @@ from pathlib import Path
 from psycopg import sql
 from tests.support.postgres import Database, PostgresServer
 
+FIRST, SECOND = "tenant-000001-c4ca42", "tenant-000002-c81e72"
+"""Two of the tenants; ids are made of digits in order and some noise, so that they compress as names do."""
+
 NARROW = "tenant varchar(255) NOT NULL, status varchar(50) NOT NULL"
 FILL_NARROW = """
 INSERT INTO organization (tenant, status)
-SELECT 'tenant-' || lpad(n::text, 5, '0'), (ARRAY['active', 'trial', 'inactive', 'de-provisioned'])[1 + n %% 4]
+SELECT 'tenant-' || lpad(n::text, 6, '0') || '-' || left(md5(n::text), 6),
+    (ARRAY['active', 'trial', 'inactive', 'de-provisioned'])[1 + n %% 4]
 FROM generate_series(1, %s) AS n
 """
 WIDE = f"{NARROW}, plan text, region text, seats integer, created timestamptz, settings jsonb"
 FILL_WIDE = """
 INSERT INTO organization (tenant, status, plan, region, seats, created, settings)
-SELECT 'tenant-' || lpad(n::text, 5, '0'), (ARRAY['active', 'trial', 'inactive', 'de-provisioned'])[1 + n %% 4],
+SELECT 'tenant-' || lpad(n::text, 6, '0') || '-' || left(md5(n::text), 6),
+    (ARRAY['active', 'trial', 'inactive', 'de-provisioned'])[1 + n %% 4],
     'enterprise-' || n %% 7, 'europe-west-' || n %% 5, n %% 1000,
     timestamptz '2024-01-01 00:00+00' + n * interval '1 hour',
     jsonb_build_object('domain', 'tenant-' || n || '.example.org', 'replicas', 1 + n %% 9,
