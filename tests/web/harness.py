@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -241,8 +242,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(app: App, *, header: float = 10, write: float = 10) -> AsyncIterator[Server]:
-    """Serve on a free port with these limits, in seconds."""
+async def serving(app: App, *, header: float = 10, write: float = 10, room: int = 0) -> AsyncIterator[Server]:
+    """Serve on a free port with these limits, in seconds; `room` is what the kernel may hold of what is unread."""
     settings = ServerSettings(
         address="127.0.0.1:0",
         header_timeout=timedelta(seconds=header),
@@ -251,6 +252,8 @@ async def serving(app: App, *, header: float = 10, write: float = 10) -> AsyncIt
     )
     uvicorn = EmbeddedServer(app, settings.address, settings)
     listening = uvicorn.bound()
+    if room:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
     task = asyncio.create_task(uvicorn.serve(sockets=[listening]))
     try:
         await eventually(lambda: uvicorn.started or task.done())

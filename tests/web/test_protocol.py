@@ -385,6 +385,16 @@ async def test_who_does_not_read_is_cut_off_and_others_are_answered_meanwhile() 
         assert (await other.ask(some)).status == 200
 
 
+async def test_who_leaves_the_rest_of_a_small_answer_unread_is_cut_off_too() -> None:
+    here = door(snapshot_of(tenants(100, note="a" * 500)))
+    async with serving(here.app, write=SOON, room=4096) as server:
+        with never_reading(server) as lazy:
+            lazy.sendall(request())
+            await eventually(lambda: bool(here.seen.answers))
+
+            await eventually(lambda: server.connections == 0)
+
+
 @contextmanager
 def never_reading(server: Server) -> Iterator[socket.socket]:
     """Connect with room for little."""
