@@ -667,7 +667,9 @@ def test_no_problem_shows_a_secret_of_the_file(tmp_path_factory: pytest.TempPath
     for text in (
         f"source: {{url: mysql://u:{secret}@h/d, tabel: x}}",
         f"source:\n  url: mysql://u:{secret}@h/d",
-        f"source:\n  url mysql://u:{secret}@h/d",
+        f"source: {{'url mysql://u:{secret[:5]}@h/d'}}",
+        f"'postgresql://u:{secret[:5]}@h/d': {{}}",
+        f"'mysql://u:{secret[:5]}@h/d': 1\n'mysql://u:{secret[:5]}@h/d': 2",
         f"source: postgresql://u:{secret}@h/d",
         f"source:\n  url: x\n  url: postgresql://u:{secret}@h/d",
         f"source:\n  table: postgresql://u:{secret}@h/d\n  id: 5",
