@@ -77,10 +77,9 @@ class _StillClock:
 def metrics_page() -> str:
     """Every metric that there is."""
     observer = PrometheusObserver(SnapshotHolder(_StillClock(), 0), 1)  # type: ignore[arg-type]
+    observer.answered("prod-eu", "default", 10, 0.001)
     families = sorted(observer.registry.collect(), key=lambda family: family.name)
-    rows = (
-        (f"`{_exposed(family)}`", family.type, _labels(observer, family), family.documentation) for family in families
-    )
+    rows = ((f"`{_exposed(family)}`", family.type, _labels(family), family.documentation) for family in families)
     return (
         "# Metrics\n\nAt `/metrics`, in Prometheus' text format. No label ever holds a tenant; ApplicationSets are named "
         "once their token was accepted, at most `metrics.max_sets` of them, the others together as `(others)`.\n\n"
@@ -92,9 +91,9 @@ def _exposed(family: Metric) -> str:
     return f"{family.name}_total" if family.type == "counter" else family.name
 
 
-def _labels(observer: PrometheusObserver, family: Metric) -> str:
-    names = getattr(observer.registry._names_to_collectors.get(family.name), "_labelnames", ())  # noqa: SLF001
-    return ", ".join(f"`{name}`" for name in names)
+def _labels(family: Metric) -> str:
+    names = {name for sample in family.samples for name in sample.labels} - {"le"}
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def every_error(kind: type[TenantryError]) -> Iterator[type[TenantryError]]:

@@ -10,6 +10,9 @@ import logging
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TextIO
 
 import msgspec
@@ -19,6 +22,9 @@ from structlog.typing import Processor
 from tenantry.core.errors import TenantryError
 from tenantry.core.snapshot import Snapshot
 
+AnswerLine = Callable[..., Any]
+
+_ENCODER = msgspec.json.Encoder()
 _MOST_WAITING = 50_000
 _END = ""
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -70,9 +76,10 @@ class LogWriter:
 class LogObserver:
     """Turns what is observed into log lines."""
 
-    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
-        """Write to `log`."""
+    def __init__(self, log: structlog.typing.FilteringBoundLogger, answered: AnswerLine | None = None) -> None:
+        """Write to `log`; `answered` writes the line of an answer, which is written most, by a shorter way."""
         self._log = log
+        self._answered = answered or partial(log.info, "answered")
         self._last_failure = ""
         self._last_quarantine: tuple[object, ...] = ()
 
@@ -116,8 +123,7 @@ class LogObserver:
 
     def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
         """Write the one line of an answered request."""
-        self._log.info(
-            "answered",
+        self._answered(
             application_set=application_set,
             consumer=consumer,
             outcome="released",
@@ -166,10 +172,11 @@ def start_log(form: str, level: str, stream: TextIO = sys.stderr) -> tuple[LogOb
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         cache_logger_on_first_use=True,
     )
+    short = None if readable or _LEVELS[level] > _LEVELS["info"] else partial(_write_answered, writer)
     root = logging.getLogger()
     root.handlers = [_Foreign(log)]
     root.setLevel(logging.WARNING)
-    return LogObserver(log), writer
+    return LogObserver(log, short), writer
 
 
 class _Lines:
@@ -197,6 +204,13 @@ class _Foreign(logging.Handler):
             template=known,
             error=type(error).__name__ if error else None,
         )
+
+
+def _write_answered(writer: LogWriter, **fields: object) -> None:
+    """Write what structlog would, in a fifth of the time."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
+    line = {**fields, "event": "answered", "level": "info", "timestamp": f"{now}Z"}
+    writer.write(_ENCODER.encode(line).decode())
 
 
 def _json(document: Any, **_: Any) -> str:  # noqa: ANN401 -- structlog's signature

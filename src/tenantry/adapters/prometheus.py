@@ -6,7 +6,7 @@ Labels are bounded: never a tenant, and ApplicationSets by name only after their
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -42,6 +42,29 @@ class SnapshotGauges(Collector):
         yield _gauge("tenantry_snapshot_age_seconds", "Seconds since the read behind the snapshot in use began.", age)
 
 
+class AnswerGauges(Collector):
+    """Gauges of the last answer that each ApplicationSet got."""
+
+    def __init__(self, last_answers: Mapping[str, tuple[int, float]]) -> None:
+        """Look at `last_answers`: by ApplicationSet the number of tenants, and when."""
+        self._last_answers = last_answers
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
+        tenants = GaugeMetricFamily(
+            "tenantry_answer_tenants", "Tenants in the last answer.", labels=["application_set"]
+        )
+        last = GaugeMetricFamily(
+            "tenantry_last_answer_timestamp_seconds",
+            "When the last answer left, in Unix time.",
+            labels=["application_set"],
+        )
+        for application_set, (number, moment) in self._last_answers.items():
+            tenants.add_metric([application_set], number)
+            last.add_metric([application_set], moment)
+        yield from (tenants, last)
+
+
 def _gauge(name: str, text: str, value: float | None) -> Metric:
     family = GaugeMetricFamily(name, text)
     if value is not None:
@@ -68,15 +91,6 @@ class PrometheusObserver:
             registry=registry,
         )
         self._answers = Counter("tenantry_answers", "Outcomes of requests.", ["outcome"], registry=registry)
-        self._tenants = Gauge(
-            "tenantry_answer_tenants", "Tenants in the last answer.", ["application_set"], registry=registry
-        )
-        self._last = Gauge(
-            "tenantry_last_answer_timestamp_seconds",
-            "When the last answer left, in Unix time.",
-            ["application_set"],
-            registry=registry,
-        )
         self._read_seconds = Histogram(
             "tenantry_read_seconds", "Seconds from the start of a read to its snapshot.", registry=registry
         )
@@ -87,7 +101,8 @@ class PrometheusObserver:
         self._answered = self._requests.labels("200"), self._answers.labels("released")
         self._refused = self._answers.labels("refused")
         self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
-        self._by_set: dict[str, tuple[Gauge, Gauge]] = {}
+        self._last_answers: dict[str, tuple[int, float]] = {}
+        registry.register(AnswerGauges(self._last_answers))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -107,9 +122,8 @@ class PrometheusObserver:
         for counter in self._answered:
             counter.inc()
         self._seconds.observe(seconds)
-        size, last = self._gauges_of(application_set)
-        size.set(tenants)
-        last.set(self._now())
+        known = application_set in self._last_answers or len(self._last_answers) < self._max_sets
+        self._last_answers[application_set if known else OTHERS] = (tenants, self._now())
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:  # noqa: ARG002
         """Count a refusal."""
@@ -123,13 +137,3 @@ class PrometheusObserver:
 
     def told(self, event: str, fields: dict[str, object]) -> None:
         """Leave other events to the log."""
-
-    def _gauges_of(self, application_set: str) -> tuple[Gauge, Gauge]:
-        known = self._by_set.get(application_set)
-        if known is None:
-            if len(self._by_set) >= self._max_sets:
-                application_set = OTHERS
-            known = self._tenants.labels(application_set), self._last.labels(application_set)
-            if application_set != OTHERS:
-                self._by_set[application_set] = known
-        return known

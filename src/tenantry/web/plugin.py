@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tenantry.core.errors import (
     BodyTooLarge,
@@ -28,6 +29,7 @@ from tenantry.web.wire import read_request
 
 PATH = "/api/v1/getparams.execute"
 
+_LATE = "the body is late"
 _MOST_PREPARED = 1024
 _LARGEST_REMEMBERED = 8192
 _VARY = (b"vary", b"accept-encoding")
@@ -83,7 +85,7 @@ class PluginEndpoint:
                 request = read_request(body)
                 name = request.application_set
                 prepared = await self._prepare(body, request)
-            messages = prepared.gzipped if _takes_gzip(scope) else prepared.plain
+            messages = prepared.gzipped if takes_gzip(b",".join(header(scope, b"accept-encoding"))) else prepared.plain
         except ClientGone:
             return
         except TenantryError as error:
@@ -101,11 +103,19 @@ class PluginEndpoint:
         declared = header(scope, b"content-length")
         if declared and int(declared[0]) > self._max_body:
             raise BodyTooLarge
+        # What `asyncio.timeout` does, in a quarter of its time: the body is nearly always there already.
+        task = asyncio.current_task()
+        if task is None:
+            return await self._received(receive)
+        timer = asyncio.get_running_loop().call_later(self._body_timeout, task.cancel, _LATE)
         try:
-            async with asyncio.timeout(self._body_timeout):
-                return await self._received(receive)
-        except TimeoutError:
-            raise RequestTooSlow from None
+            return await self._received(receive)
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args == (_LATE,) and not task.uncancel():
+                raise RequestTooSlow from None
+            raise
+        finally:
+            timer.cancel()
 
     async def _received(self, receive: Receive) -> bytes:
         parts: list[bytes] = []
@@ -154,11 +164,11 @@ def _refuse_other_methods(scope: Scope) -> None:
         raise MethodNotAllowed
 
 
-def _takes_gzip(scope: Scope) -> bool:
+@lru_cache(64)
+def takes_gzip(accept_encoding: bytes) -> bool:
     """Tell whether a client takes gzip; `gzip;q=0` says that it does not."""
-    for value in header(scope, b"accept-encoding"):
-        for choice in value.split(b","):
-            coding, _, quality = choice.strip().partition(b";")
-            if coding.strip().lower() in (b"gzip", b"*"):
-                return quality.replace(b" ", b"").rstrip(b"0").lower() not in (b"q=", b"q=0.")
+    for choice in accept_encoding.split(b","):
+        coding, _, quality = choice.strip().partition(b";")
+        if coding.strip().lower() in (b"gzip", b"*"):
+            return quality.replace(b" ", b"").rstrip(b"0").lower() not in (b"q=", b"q=0.")
     return False
