@@ -48,6 +48,8 @@ def expected(body: bytes) -> list[dict[str, Any]] | None:
 
 
 def parameters_of(body: bytes) -> dict[str, object]:
+    if not body.strip():
+        return {}
     document = json.loads(body.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=once)
     json.dumps(document, default=str, ensure_ascii=False).encode()
     require(isinstance(document, dict) and set(document) <= {"applicationSetName", "input"})

@@ -49,7 +49,6 @@ async def test_input_parameters_select(parameters: object, expected: list[str]) 
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        pytest.param(b"", "not valid JSON", id="nothing"),
         pytest.param(b"\xff\xfe", "not valid JSON", id="bytes that are not text"),
         pytest.param(b'{"applicationSetName":', "not valid JSON", id="a part of JSON"),
         pytest.param(ALL + b"x", "not valid JSON", id="more than one value"),
@@ -85,6 +84,13 @@ async def test_what_is_not_understood_is_refused_and_says_what(body: bytes, told
     assert reply.status == 400
     assert told in reply.message
     assert b"acme" not in reply.body
+
+
+async def test_no_body_at_all_asks_for_every_tenant_under_no_name() -> None:
+    here = door(snapshot_of(TWO))
+
+    assert (await ask(here, b"")).tenants == ["acme", "beta"]
+    assert here.seen.answers == [("(no body)", "argocd", 2)]
 
 
 async def test_control_characters_of_a_request_never_come_back() -> None:
