@@ -53,14 +53,26 @@ def _collect(path: Path, value: Json, found: list[End]) -> None:
         found.append((path, not (value is None or value == {})))
 
 
+class Census:
+    """How many rows have each end, each object on the way, or either; many leaves of one row count once."""
+
+    def __init__(self, rows: Mapping[Paths, int]) -> None:
+        """Count, given how many rows have each set of paths."""
+        self.ends: Counter[End] = Counter()
+        self.objects: Counter[Path] = Counter()
+        self.paths: Counter[Path] = Counter()
+        for paths, number in rows.items():
+            objects = {path[:length] for path, _ in paths for length in range(1, len(path))}
+            self.ends.update(dict.fromkeys(paths, number))
+            self.objects.update(dict.fromkeys(objects, number))
+            self.paths.update(dict.fromkeys(objects | {path for path, _ in paths}, number))
+
+
 def conflicts(rows: Mapping[Paths, int]) -> dict[Paths, str]:
     """Return the path sets that do not fit with the others and why, given how many rows have each."""
-    counts: Counter[End] = Counter()
-    for paths, number in rows.items():
-        for end in paths:
-            counts[end] += number
-    unfit = _names_that_clash(counts) | _shapes_that_clash(counts)
-    unfit |= _beyond_the_bound(counts, unfit)
+    census = Census(rows)
+    unfit = _names_that_clash(census) | _shapes_that_clash(census)
+    unfit |= _beyond_the_bound(census, unfit)
     if not unfit:
         return {}
     return {paths: reason for paths in rows if (reason := _reason(paths, unfit))}
@@ -77,37 +89,32 @@ def _reason(paths: Paths, unfit: Mapping[Mark, str]) -> str:
     return ""
 
 
-def _shapes_that_clash(counts: Mapping[End, int]) -> dict[Mark, str]:
+def _shapes_that_clash(census: Census) -> dict[Mark, str]:
     """Find paths that are a leaf for some rows and an object for others."""
-    leaves = {path: number for (path, leaf), number in counts.items() if leaf}
-    objects: Counter[Path] = Counter()
-    for (path, _), number in counts.items():
-        for length in range(1, len(path)):
-            objects[path[:length]] += number
+    leaves = {path: number for (path, leaf), number in census.ends.items() if leaf}
     unfit: dict[Mark, str] = {}
-    for path in leaves.keys() & objects.keys():
-        if leaves[path] >= objects[path]:
+    for path in leaves.keys() & census.objects.keys():
+        if leaves[path] >= census.objects[path]:
             unfit[path, "object"] = "holds an object where most rows hold a single value"
         else:
             unfit[path, "leaf"] = "holds a single value where most rows hold an object"
     return unfit
 
 
-def _names_that_clash(counts: Mapping[End, int]) -> dict[Mark, str]:
-    """Find paths that flatten to one dotted name, as a leaf or as an object: the one with most keys wins."""
-    by_name: dict[str, set[Path]] = {}
-    for path, _ in counts:
-        for length in range(1, len(path) + 1):
-            by_name.setdefault(".".join(path[:length]), set()).add(path[:length])
+def _names_that_clash(census: Census) -> dict[Mark, str]:
+    """Find paths that flatten to one dotted name, as a leaf or as an object: the one that most rows have wins."""
+    by_name: dict[str, list[Path]] = {}
+    for path in sorted(census.paths, key=lambda path: (census.paths[path], len(path), path)):
+        by_name.setdefault(".".join(path), []).append(path)
     reason = "holds a key with a dot that flattens to the name of another value"
-    losers = [path for paths in by_name.values() for path in sorted(paths, key=lambda path: (len(path), path))[:-1]]
+    losers = [path for paths in by_name.values() for path in paths[:-1]]
     return {(path, role): reason for path in losers for role in ("end", "object")}
 
 
-def _beyond_the_bound(counts: Mapping[End, int], unfit: Mapping[Mark, str]) -> dict[Mark, str]:
+def _beyond_the_bound(census: Census, unfit: Mapping[Mark, str]) -> dict[Mark, str]:
     """Find the rarest paths beyond what a snapshot may have."""
     totals: Counter[Path] = Counter()
-    for (path, leaf), number in counts.items():
+    for (path, leaf), number in census.ends.items():
         if not _reason(frozenset({(path, leaf)}), unfit):
             totals[path] += number
     ordered = sorted(totals, key=lambda path: (-totals[path], path))

@@ -153,8 +153,9 @@ class PluginEndpoint:
         if prepared.revision != self._revision:
             self._prepared.clear()
             self._revision, self._bytes = prepared.revision, 0
+        replaced = self._prepared.pop(body, None)
         self._prepared[body] = prepared
-        self._bytes += prepared.size
+        self._bytes += prepared.size - (replaced.size if replaced else 0)
         while len(self._prepared) > _MOST_PREPARED or (self._bytes > MOST_BYTES and len(self._prepared) > 1):
             self._bytes -= self._prepared.popitem(last=False)[1].size
 
@@ -166,9 +167,9 @@ def _refuse_other_methods(scope: Scope) -> None:
 
 @lru_cache(64)
 def takes_gzip(accept_encoding: bytes) -> bool:
-    """Tell whether a client takes gzip; `gzip;q=0` says that it does not."""
-    for choice in accept_encoding.split(b","):
-        coding, _, quality = choice.strip().partition(b";")
-        if coding.strip().lower() in (b"gzip", b"*"):
-            return quality.replace(b" ", b"").rstrip(b"0").lower() not in (b"q=", b"q=0.")
-    return False
+    """Tell whether a client takes gzip: what it says of gzip itself counts, else what it says of `*`."""
+    wishes: dict[bytes, bool] = {}
+    for choice in accept_encoding.lower().replace(b" ", b"").split(b","):
+        coding, _, quality = choice.partition(b";")
+        wishes[coding] = quality.rstrip(b"0") not in (b"q=", b"q=0.")
+    return wishes.get(b"gzip", wishes.get(b"*", False))

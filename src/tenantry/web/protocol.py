@@ -28,20 +28,14 @@ class LimitedProtocol(HttpToolsProtocol):
     header_timeout: float = 10.0
     write_timeout: float = 60.0
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: Any = None,  # noqa: ANN401
-    ) -> None:
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:  # noqa: ANN401 -- uvicorn's signature
         """Begin without any timer."""
         super().__init__(config, server_state, app_state, _loop)
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._chunk = 0
         self._in_headers = False
-        self._idle = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -51,40 +45,70 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End all timers."""
         self._end_headers()
-        self.resume_writing()
+        self._end_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in, and count those of headers."""
-        if not self._in_headers and (self._idle or self.cycle.response_complete):
-            self._begin_headers()
+        """Take bytes in, and count those of headers: all that come while headers have begun and not ended."""
+        self._chunk = len(data)
         if self._in_headers:
-            self._header_bytes += len(data)
+            self._header_bytes += self._chunk
         super().data_received(data)
         if self._in_headers and self._header_bytes > LARGEST_HEADERS:
             self._refuse(HeadersTooLarge())
 
+    def on_message_begin(self) -> None:
+        """A request begins; for the first one the clock has been running since the connection was made."""
+        if not self._in_headers:
+            self._begin_headers()
+            self._header_bytes = 1
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """The headers are here: from now on the application has its own limits."""
+        suspect = max(self._header_bytes, self._chunk) > LARGEST_HEADERS
         self._end_headers()
-        self._idle = False
-        super().on_headers_complete()
+        if suspect and self._size_of_headers() > LARGEST_HEADERS:
+            self._refuse(HeadersTooLarge())
+        else:
+            super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """The response is written as far as the client let it: begin to wait for it to read the rest."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._begin_writing()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self.write_timeout, self.transport.abort)
+        self._begin_writing()
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-            super().resume_writing()
+        self._end_writing()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- its text is uvicorn's, not ours
         """Refuse what is not HTTP, in our shape."""
         self._refuse(MalformedHttp())
+
+    def _size_of_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _begin_writing(self) -> None:
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.write_timeout, self._left_unread)
+
+    def _end_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _left_unread(self) -> None:
+        self._write_timer = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def _begin_headers(self) -> None:
         self._in_headers = True

@@ -102,7 +102,8 @@ _EXECUTE: dict[str, Any] = {
     "description": "Asked by Argo CD. A 200 is complete and checked; all else has a message.",
     "security": [{"token": []}],
     "requestBody": {
-        "required": True,
+        "description": "Without a body every tenant is asked for; Argo CD always sends one.",
+        "required": False,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/PluginRequest"}, "examples": _EXAMPLES}
         },
