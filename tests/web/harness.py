@@ -242,12 +242,15 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(app: App, *, header: float = 10, write: float = 10, room: int = 0) -> AsyncIterator[Server]:
+async def serving(
+    app: App, *, header: float = 10, write: float = 10, idle: float = 120, room: int = 0
+) -> AsyncIterator[Server]:
     """Serve on a free port with these limits, in seconds; `room` is what the kernel may hold of what is unread."""
     settings = ServerSettings(
         address="127.0.0.1:0",
         header_timeout=timedelta(seconds=header),
         write_timeout=timedelta(seconds=write),
+        keep_alive=timedelta(seconds=idle),
         shutdown_timeout=timedelta(seconds=1),
     )
     uvicorn = EmbeddedServer(app, settings.address, settings)

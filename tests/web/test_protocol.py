@@ -26,6 +26,11 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 SOON = 0.2
 """Seconds of a limit that a test waits for to pass."""
 
+LAST = "Connection: close\r\n"
+
+SMALL = tenants(100, note="a" * 500)
+"""Rows whose answer has less than what a transport holds before it asks to pause."""
+
 
 async def test_one_connection_serves_twenty_answers_in_a_row() -> None:
     async with serving(door().app) as server, server.client() as client:
@@ -100,6 +105,25 @@ async def limit_for_headers(server: Server) -> None:
     async with server.client() as late:
         await late.send(b"POST ")
         assert (await late.reply()).status == 408
+
+
+@pytest.mark.parametrize(
+    ("token", "sent"),
+    [
+        pytest.param(TOKEN, b"", id="nothing"),
+        pytest.param(TOKEN, b"\r\n", id="an empty line"),
+        pytest.param("wrong", b"a", id="a part of a refused body"),
+    ],
+)
+async def test_an_idle_connection_is_closed_after_a_while_whatever_came_last(token: str, sent: bytes) -> None:
+    head, body = split(request(b"a" * 10, token=token) if token != TOKEN else request())
+
+    async with serving(door().app, idle=1) as server, server.client() as client:
+        await client.send(head if sent == b"a" else head + body)
+        await client.reply()
+        await client.send(sent)
+
+        assert await client.rest() == b""
 
 
 async def test_a_second_request_has_the_limit_for_headers_too() -> None:
@@ -288,7 +312,7 @@ async def test_one_wrong_token_is_one_response_and_the_connection_goes_on() -> N
     here = door()
     async with serving(here.app) as server, server.client() as client:
         assert (await client.ask(token="wrong")).status == 401
-        assert (await client.ask(extra="Connection: close\r\n")).status == 200
+        assert (await client.ask(extra=LAST)).status == 200
         assert await client.rest() == b""
 
     assert len(here.seen.refusals) == 1
@@ -385,11 +409,12 @@ async def test_who_does_not_read_is_cut_off_and_others_are_answered_meanwhile() 
         assert (await other.ask(some)).status == 200
 
 
-async def test_who_leaves_the_rest_of_a_small_answer_unread_is_cut_off_too() -> None:
-    here = door(snapshot_of(tenants(100, note="a" * 500)))
+@pytest.mark.parametrize("extra", [pytest.param("", id="kept"), pytest.param(LAST, id="to be closed")])
+async def test_who_leaves_the_rest_of_a_small_answer_unread_is_cut_off_too(extra: str) -> None:
+    here = door(snapshot_of(SMALL))
     async with serving(here.app, write=SOON, room=4096) as server:
         with never_reading(server) as lazy:
-            lazy.sendall(request())
+            lazy.sendall(request(extra=extra))
             await eventually(lambda: bool(here.seen.answers))
 
             await eventually(lambda: server.connections == 0)

@@ -1,0 +1,199 @@
+"""Whose time runs when: the protocol on a loop whose timers fire when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from tenantry.web.protocol import LimitedProtocol, protocol
+from tests.builders import snapshot_of, tenants
+from tests.web.harness import Door, door, eventually, request
+
+pytestmark = pytest.mark.anyio
+
+HEADERS, WRITE, IDLE = 3, 5, 7
+
+
+class Timer:
+    """A call that waits to be made."""
+
+    def __init__(self, delay: float, call: Callable[[], None]) -> None:
+        self.delay, self.call = delay, call
+        self.waiting = True
+
+    def cancel(self) -> None:
+        self.waiting = False
+
+
+class Loop:
+    """The running loop, but for its timers."""
+
+    def __init__(self) -> None:
+        self.timers: list[Timer] = []
+        self.create_task = asyncio.get_running_loop().create_task
+
+    def call_later(self, delay: float, call: Callable[[], None], *_: object) -> Timer:
+        self.timers.append(Timer(delay, call))
+        return self.timers[-1]
+
+    @property
+    def running(self) -> set[float]:
+        """The limits that run now."""
+        return {timer.delay for timer in self.timers if timer.waiting}
+
+    def fire(self, delay: float) -> None:
+        for timer in self.timers:
+            if timer.waiting and timer.delay == delay:
+                timer.waiting = False
+                timer.call()
+
+
+class Transport:
+    """A connection whose peer reads when the test says so."""
+
+    def __init__(self) -> None:
+        self.protocol: LimitedProtocol | None = None
+        self.unread = self.written = 0
+        self.most, self.paused = 64 << 10, False
+        self.closing = self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.unread += len(data)
+        self.written += len(data)
+        if self.unread > self.most and not self.paused and self.protocol:
+            self.paused = True
+            self.protocol.pause_writing()
+
+    def read_all(self) -> None:
+        self.unread = 0
+        if self.paused and self.protocol:
+            self.paused = False
+            self.protocol.resume_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.most = 64 << 10 if high is None else high
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def pause_reading(self) -> None:
+        """Nothing is read unasked."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read unasked."""
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+
+class Connection:
+    """A connection that was made."""
+
+    def __init__(self, here: Door) -> None:
+        kind = protocol(header_timeout=HEADERS, write_timeout=WRITE)
+        self.here, self.loop, self.transport = here, Loop(), Transport()
+        config: Any = Config(here.app, timeout_keep_alive=IDLE, lifespan="off", ws="none", log_config=None)
+        self.protocol = self.transport.protocol = kind(config, ServerState(), {}, self.loop)
+        self.protocol.connection_made(self.transport)  # type: ignore[arg-type]
+
+    async def ask(self, **more: str) -> None:
+        """Ask, and wait until the answer was handed to the transport."""
+        before = len(self.here.seen.answers) + len(self.here.seen.refusals)
+        self.protocol.data_received(request(**more))  # type: ignore[arg-type]
+        await eventually(lambda: len(self.here.seen.answers) + len(self.here.seen.refusals) > before)
+        await eventually(lambda: self.protocol.cycle.response_complete or self.transport.paused)
+
+
+@pytest.fixture(params=[pytest.param(50, id="a small answer"), pytest.param(1000, id="a large answer")])
+async def connection(request: pytest.FixtureRequest) -> Connection:
+    return Connection(door(snapshot_of(tenants(request.param, note="a" * 500))))
+
+
+async def test_a_new_connection_has_the_limit_for_headers_alone(connection: Connection) -> None:
+    assert connection.loop.running == {HEADERS}
+
+
+async def test_an_idle_connection_has_the_limit_for_idleness_alone(connection: Connection) -> None:
+    await connection.ask()
+    connection.transport.read_all()
+    await eventually(lambda: connection.protocol.cycle.response_complete)
+
+    assert connection.loop.running - {WRITE} == {IDLE}
+    connection.loop.fire(WRITE)
+    assert not connection.transport.closing
+
+
+async def test_an_answer_that_is_left_unread_is_cut_off(connection: Connection) -> None:
+    await connection.ask()
+
+    connection.loop.fire(WRITE)
+
+    assert connection.transport.aborted
+
+
+async def test_the_last_answer_of_a_connection_is_cut_off_too(connection: Connection) -> None:
+    await connection.ask(extra="Connection: close\r\n")
+
+    connection.loop.fire(WRITE)
+
+    assert connection.transport.aborted
+
+
+async def test_an_answer_is_not_cut_off_by_the_limit_of_the_one_before(connection: Connection) -> None:
+    await connection.ask()
+    first = list(connection.loop.timers)
+    connection.transport.read_all()
+    await eventually(lambda: connection.protocol.cycle.response_complete)
+    await connection.ask()
+
+    for timer in first:
+        if timer.waiting and timer.delay == WRITE:
+            timer.call()
+
+    assert not connection.transport.closing
+    connection.loop.fire(WRITE)
+    assert connection.transport.aborted
+
+
+@pytest.mark.parametrize("sent", [b"\r\n", b"P", b"\r\nP"])
+async def test_some_limit_runs_whatever_came_last(connection: Connection, sent: bytes) -> None:
+    await connection.ask()
+    connection.transport.read_all()
+    await eventually(lambda: connection.protocol.cycle.response_complete)
+
+    connection.protocol.data_received(sent)
+
+    assert connection.loop.running - {WRITE}
+
+
+async def test_some_limit_runs_while_the_rest_of_a_refused_body_arrives(connection: Connection) -> None:
+    head, _, body = request(b"a" * 10, token="wrong").partition(b"\r\n\r\n")
+    connection.protocol.data_received(head + b"\r\n\r\n")
+    await eventually(lambda: bool(connection.here.seen.refusals))
+    connection.transport.read_all()
+
+    connection.protocol.data_received(body[:3])
+
+    assert connection.loop.running - {WRITE} or connection.transport.closing
+
+
+async def test_no_limit_runs_once_the_connection_is_lost(connection: Connection) -> None:
+    await connection.ask()
+
+    connection.protocol.connection_lost(ConnectionResetError())
+
+    assert connection.loop.running <= {IDLE}
