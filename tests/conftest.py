@@ -63,9 +63,9 @@ def pgbouncer(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator
     """Return a way to put a pooler in front of a database."""
     running: list[PgBouncer] = []
 
-    def put_before(database: Database, logins: dict[str, str] | None = None) -> PgBouncer:
+    def put_before(database: Database, logins: dict[str, str] | None = None, port: int = 0) -> PgBouncer:
         folder = readable_folder / f"pgbouncer-{abs(hash(request.node.nodeid))}-{len(running)}"
-        pooler = PgBouncer(folder, database, logins)
+        pooler = PgBouncer(folder, database, logins, port)
         pooler.start()
         running.append(pooler)
         return pooler

@@ -1,10 +1,8 @@
-"""The faults, as data: how each is made and how it is mended."""
+"""The faults, as data: how each is made, what goes on while it lasts, and how it is mended."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,21 +11,22 @@ import psycopg
 from tests.support.postgres import Database, PostgresServer
 from tests.support.proxy import FaultProxy
 
-READER = "reader"
-
 
 @dataclass
 class Bed:
-    """What a fault can get at."""
+    """What a fault can get at, and the role that the service reads with."""
 
     server: PostgresServer
     database: Database
     proxy: FaultProxy
+    reader: str
+    password: str
     held: list[psycopg.Connection] = field(default_factory=list)
 
     def execute(self, statement: str) -> None:
-        """Run a statement in the tenants' database."""
-        self.database.execute(statement)
+        """Run a statement as superuser in the tenants' database; it may name the `{reader}` and its `{password}`."""
+        password = self.password.replace("'", "''")
+        self.database.execute(statement.format(reader=self.reader, password=password))
 
     def release(self) -> None:
         """Close the connections that a fault holds."""
@@ -37,68 +36,43 @@ class Bed:
         self.held.clear()
 
 
+Step = Callable[[Bed], None]
+
+
+def _nothing(bed: Bed) -> None:
+    """There is nothing to do."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault by name."""
 
     name: str
-    make: Callable[[Bed], None]
-    mend: Callable[[Bed], None]
+    make: Step
+    mend: Step = _nothing
+    keep: Step = _nothing
+    """What is done again and again while it lasts."""
+    lasts: float = 2.5
+    """Seconds that it lasts at least; more than an answer may take, so that whoever waits for its end is found."""
+    fails_reads: bool = True
+    """Whether no read can succeed while it lasts."""
+    fools_the_rival: bool = True
+    """Whether a plugin that reads in the request gives a wrong answer, or a late one."""
     environment: dict[str, str] = field(default_factory=dict)
-    notices: bool = True
-    """Whether reads fail while it lasts (a connection that is open does not mind a changed password)."""
 
 
-def _lock(bed: Bed) -> None:
-    connection = bed.server.connect(bed.database.name)
-    connection.execute("BEGIN; LOCK TABLE organization IN ACCESS EXCLUSIVE MODE")
-    bed.held.append(connection)
-
-
-def _exhaust(bed: Bed) -> None:
-    """Take every connection, then the one of the service's own as soon as it is free."""
-    role = "greedy"
-    bed.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
-    for again in (False, True):
-        if again:
-            _terminate(bed)
-        with contextlib.suppress(psycopg.OperationalError):
-            while True:
-                bed.held.append(bed.server.connect(bed.database.name, role, "x"))
-
-
-def _terminate(bed: Bed) -> None:
-    bed.server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{READER}'")
-
-
-def _terminate_again_and_again(bed: Bed) -> None:
-    def run() -> None:
-        for _ in range(30):
-            _terminate(bed)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-
-
-def _stop(bed: Bed) -> None:
-    bed.server.stop(signal.SIGINT)
-
-
-def _set(**values: object) -> Callable[[Bed], None]:
+def _sql(*statements: str) -> Step:
     def apply(bed: Bed) -> None:
-        for name, value in values.items():
-            setattr(bed.proxy, name, value)
-        if values.get("refuse"):
-            bed.proxy.cut()
+        for statement in statements:
+            bed.execute(statement)
 
     return apply
 
 
-def _sql(*statements: str) -> Callable[[Bed], None]:
+def _set(**values: object) -> Step:
     def apply(bed: Bed) -> None:
-        for statement in statements:
-            bed.execute(statement)
+        for name, value in values.items():
+            setattr(bed.proxy, name, value)
 
     return apply
 
@@ -107,21 +81,41 @@ def _heal(bed: Bed) -> None:
     bed.proxy.heal()
 
 
-def _nothing(bed: Bed) -> None:
-    """The fault passes by itself."""
+def _refuse(bed: Bed) -> None:
+    bed.proxy.refuse = True
+    bed.proxy.cut()
 
 
-def _new_password(bed: Bed) -> None:
-    bed.execute(f"ALTER ROLE {READER} PASSWORD 'another'")
+_terminate = _sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{reader}'")
+
+
+def _exhaust(bed: Bed) -> None:
+    """Take every connection; also those of the service, as soon as they are free."""
+    ours = [connection.info.backend_pid for connection in bed.held]
+    others = f"usename = '{{reader}}' AND pid <> ALL (ARRAY{ours}::int[])"
+    bed.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            bed.held.append(bed.server.connect(bed.database.name, bed.reader, bed.password))
+
+
+def _lock(bed: Bed) -> None:
+    connection = bed.server.connect(bed.database.name)
+    connection.execute("BEGIN; LOCK TABLE organization IN ACCESS EXCLUSIVE MODE")
+    bed.held.append(connection)
+
+
+def _change_password(bed: Bed) -> None:
+    bed.execute("ALTER ROLE {reader} PASSWORD 'another'")
     _terminate(bed)
 
 
 FAULTS = [
-    Fault("the server is stopped", _stop, lambda bed: bed.server.start()),
+    Fault("the server is stopped", lambda bed: bed.server.stop(), lambda bed: bed.server.start()),
     Fault("the server is killed", lambda bed: bed.server.kill(), lambda bed: bed.server.start()),
-    Fault("its back ends are terminated", _terminate_again_and_again, _nothing, notices=False),
-    Fault("connections are exhausted", _exhaust, Bed.release),
-    Fault("the table is locked", _lock, Bed.release),
+    Fault("its back ends are terminated", _terminate, keep=_terminate, fails_reads=False),
+    Fault("connections are exhausted", _exhaust, Bed.release, keep=_exhaust),
+    Fault("the table is locked for five seconds", _lock, Bed.release, lasts=5),
     Fault(
         "the table is renamed",
         _sql("ALTER TABLE organization RENAME TO gone"),
@@ -129,51 +123,38 @@ FAULTS = [
     ),
     Fault(
         "a column is dropped",
-        _sql("ALTER TABLE organization RENAME COLUMN status TO gone; ALTER TABLE organization DROP COLUMN gone"),
+        _sql("ALTER TABLE organization DROP COLUMN status"),
         _sql("ALTER TABLE organization ADD COLUMN status varchar(50)"),
     ),
-    Fault("the password is changed", _new_password, _sql(f"ALTER ROLE {READER} PASSWORD '{READER}'")),
+    Fault("the password is changed", _change_password, _sql("ALTER ROLE {reader} PASSWORD '{password}'")),
     Fault(
         "SELECT is revoked",
-        _sql(f"REVOKE SELECT ON organization FROM {READER}"),
-        _sql(f"GRANT SELECT ON organization TO {READER}"),
+        _sql("REVOKE SELECT ON organization FROM {reader}"),
+        _sql("GRANT SELECT ON organization TO {reader}"),
     ),
     Fault(
         "row-level security hides rows",
-        _sql("CREATE POLICY few ON organization USING (id < 3); ALTER TABLE organization ENABLE ROW LEVEL SECURITY"),
+        _sql("CREATE POLICY few ON organization USING (id < 3)", "ALTER TABLE organization ENABLE ROW LEVEL SECURITY"),
         _sql("ALTER TABLE organization DISABLE ROW LEVEL SECURITY"),
     ),
     Fault(
-        "the statement time-out is made tiny",
+        "the statement time-out is tiny",
         _sql(
-            "ALTER TABLE organization RENAME TO slow; CREATE VIEW organization AS SELECT s.* FROM slow s, pg_sleep(1)",
-            f"GRANT SELECT ON organization TO {READER}",
+            "ALTER TABLE organization RENAME TO slow",
+            "CREATE VIEW organization AS SELECT slow.* FROM slow, pg_sleep(1)",
+            "GRANT SELECT ON organization TO {reader}",
         ),
-        _sql("DROP VIEW organization; ALTER TABLE slow RENAME TO organization"),
+        _sql("DROP VIEW organization", "ALTER TABLE slow RENAME TO organization"),
         environment={"TENANTRY_SOURCE_STATEMENT_TIMEOUT": "300ms", "TENANTRY_SOURCE_LOCK_TIMEOUT": "300ms"},
+        fools_the_rival=False,
     ),
-    Fault("the result is cut in the middle", lambda bed: bed.proxy.cut_next(2500), _heal),
-    Fault("connections are refused", _set(refuse=True), _heal),
-    Fault("the network is slow", _set(delay=1.0), _heal, notices=False),
+    Fault("the result is cut in the middle", _set(cut_at=b"foxtrot-consulting"), _heal),
+    Fault("connections are refused", _refuse, _heal),
+    Fault("the network is slow", _set(delay=1.0), _heal, fails_reads=False),
     Fault(
         "the network swallows everything",
         _set(black_hole=True),
         _heal,
         environment={"TENANTRY_SOURCE_READ_TIMEOUT": "2s", "TENANTRY_SOURCE_STATEMENT_TIMEOUT": "2s"},
     ),
-]
-
-THROUGH_A_POOLER = [
-    fault
-    for fault in FAULTS
-    if fault.name
-    in {
-        "the server is stopped",
-        "the server is killed",
-        "the table is locked",
-        "the table is renamed",
-        "SELECT is revoked",
-        "row-level security hides rows",
-        "its back ends are terminated",
-    }
 ]

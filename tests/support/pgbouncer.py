@@ -15,9 +15,11 @@ from tests.support.waiting import eventually
 
 
 class PgBouncer:
-    """A pooler in front of one database."""
+    """A pooler in front of one database, or of a proxy on `port` before it."""
 
-    def __init__(self, folder: Path, database: Database, logins: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, database: Database, logins: Mapping[str, str] | None = None, port: int = 0
+    ) -> None:
         """Write its configuration."""
         self.port = free_port()
         self._database = database
@@ -29,7 +31,7 @@ class PgBouncer:
         users.write_text("".join(f'"{user}" "{password}"\n' for user, password in known.items()))
         self._config = folder / "pgbouncer.ini"
         self._config.write_text(
-            f"[databases]\n* = host=127.0.0.1 port={database.server.port}\n"
+            f"[databases]\n* = host=127.0.0.1 port={port or database.server.port}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = md5\nauth_file = {users}\npool_mode = transaction\ndefault_pool_size = 3\n"
             "server_login_retry = 0.2\nserver_connect_timeout = 2\nquery_wait_timeout = 2\n"

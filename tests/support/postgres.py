@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tests.support.processes import end, free_port, server_user, start
+from tests.support.processes import children_of, end, free_port, server_user, start
 from tests.support.waiting import eventually
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "tutorial" / "tenants.sql"
@@ -57,15 +58,9 @@ class PostgresServer:
             for path in (folder, password):
                 shutil.chown(path, self._user)
         command = [str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "scram-sha-256"]
-        with self._log.open("ab") as log:
-            if self._user:
-                shutil.chown(self._log, self._user)
-            made = start(
-                [*command, f"--pwfile={password}", "-E", "UTF8", "--locale=C", "-N"], self._log, user=self._user
-            )
-            if made.wait(120):
-                raise RuntimeError(f"initdb failed: {self._log.read_text()}")
-            log.flush()
+        made = start([*command, f"--pwfile={password}", "-E", "UTF8", "--locale=C", "-N"], self._log, user=self._user)
+        if made.wait(120):
+            raise RuntimeError(f"initdb failed: {self._log.read_text()}")
 
     def start(self) -> None:
         """Start and wait until it takes connections."""
@@ -83,6 +78,11 @@ class PostgresServer:
         )
         eventually(lambda: self.execute("SELECT true"), within=60, what="PostgreSQL")
 
+    @property
+    def running(self) -> bool:
+        """Tell whether it was started and neither stopped nor killed."""
+        return self._process is not None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop: SIGINT is a fast shutdown, SIGQUIT an immediate one."""
         if self._process is not None:
@@ -93,11 +93,9 @@ class PostgresServer:
         """Kill it without a word, and its back ends with it."""
         if self._process is None:
             return
-        children = subprocess.run(
-            ["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        for pid in (self._process.pid, *map(int, children)):
-            os.kill(pid, signal.SIGKILL)
+        for pid in (self._process.pid, *children_of(self._process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
 

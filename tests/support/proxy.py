@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -18,12 +21,11 @@ class FaultProxy:
     refuse: bool = False
     black_hole: bool = False
     delay: float = 0.0
-    cut_after: int | None = None
-    """Bytes from the server after which a connection is cut, counted from the moment this is set."""
+    cut_at: bytes = b""
+    """Bytes from the server in the middle of which the connection is cut."""
 
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
-    _passed: int = 0
 
     def start(self) -> FaultProxy:
         """Begin to listen."""
@@ -42,16 +44,11 @@ class FaultProxy:
         """Cut every connection that there is."""
         self._call(self._cut())
 
-    def cut_next(self, after: int) -> None:
-        """Cut the next connection that has `after` more bytes to pass from the server."""
-        self._passed = 0
-        self.cut_after = after
-
     def heal(self) -> None:
         """Pass everything again; connections that were swallowed stay dead."""
         self.refuse = self.black_hole = False
         self.delay = 0.0
-        self.cut_after = None
+        self.cut_at = b""
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
@@ -73,36 +70,33 @@ class FaultProxy:
 
     async def _cut(self) -> None:
         for writer in list(self._writers):
-            writer.transport.abort()
+            _reset(writer)
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         if self.refuse:
-            writer.transport.abort()
+            _reset(writer)
             return
         try:
             other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
-            writer.transport.abort()
+            _reset(writer)
             return
-        self._writers.add(other_writer)
+        self._writers |= {writer, other_writer}
         await asyncio.gather(
             self._pass(reader, other_writer, from_server=False), self._pass(other_reader, writer, from_server=True)
         )
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
         try:
-            while data := await reader.read(4096):
+            while data := await reader.read(65536):
                 if self.black_hole:
                     continue
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                if from_server and self.cut_after is not None:
-                    self._passed += len(data)
-                    if self._passed > self.cut_after:
-                        await self._cut()
-                        return
+                if from_server and self.cut_at and self.cut_at in data:
+                    writer.write(data[: data.index(self.cut_at) + len(self.cut_at) // 2])
+                    return
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -110,3 +104,10 @@ class FaultProxy:
         finally:
             self._writers.discard(writer)
             writer.close()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection by a reset, as a firewall or a crash does, not by an orderly end."""
+    with contextlib.suppress(OSError):  # it may have ended by itself
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
