@@ -54,23 +54,23 @@ class Loop:
 
 
 class Transport:
-    """A connection whose peer reads when the test says so."""
+    """A connection whose peer reads, or does not."""
 
     def __init__(self) -> None:
         self.protocol: LimitedProtocol | None = None
-        self.unread = self.written = 0
+        self.peer_reads = True
+        self.unread = 0
         self.most, self.paused = 64 << 10, False
-        self.closing = self.aborted = False
+        self.closing = self.aborted = self.lost = False
 
     def write(self, data: bytes) -> None:
-        self.unread += len(data)
-        self.written += len(data)
+        self.unread += 0 if self.peer_reads else len(data)
         if self.unread > self.most and not self.paused and self.protocol:
             self.paused = True
             self.protocol.pause_writing()
 
-    def read_all(self) -> None:
-        self.unread = 0
+    def read_on(self) -> None:
+        self.peer_reads, self.unread = True, 0
         if self.paused and self.protocol:
             self.paused = False
             self.protocol.resume_writing()
@@ -95,9 +95,17 @@ class Transport:
 
     def close(self) -> None:
         self.closing = True
+        if not self.unread:
+            self.lose()
 
     def abort(self) -> None:
         self.closing = self.aborted = True
+        self.lose()
+
+    def lose(self) -> None:
+        if not self.lost and self.protocol:
+            self.lost = True
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
 
 class Connection:
@@ -110,12 +118,20 @@ class Connection:
         self.protocol = self.transport.protocol = kind(config, ServerState(), {}, self.loop)
         self.protocol.connection_made(self.transport)  # type: ignore[arg-type]
 
-    async def ask(self, **more: str) -> None:
-        """Ask, and wait until the answer was handed to the transport."""
-        before = len(self.here.seen.answers) + len(self.here.seen.refusals)
-        self.protocol.data_received(request(**more))  # type: ignore[arg-type]
-        await eventually(lambda: len(self.here.seen.answers) + len(self.here.seen.refusals) > before)
+    async def ask(self, extra: str = "") -> None:
+        """Ask, and wait until all that the peer reads was handed to the transport."""
+        before = len(self.here.seen.answers)
+        self.protocol.data_received(request(extra=extra))
+        await eventually(lambda: len(self.here.seen.answers) > before)
         await eventually(lambda: self.protocol.cycle.response_complete or self.transport.paused)
+
+    async def leave_unread(self, extra: str = "") -> None:
+        self.transport.peer_reads = False
+        await self.ask(extra)
+
+    async def read_on(self) -> None:
+        self.transport.read_on()
+        await eventually(lambda: self.protocol.cycle.response_complete)
 
 
 @pytest.fixture(params=[pytest.param(50, id="a small answer"), pytest.param(1000, id="a large answer")])
@@ -128,25 +144,18 @@ async def test_a_new_connection_has_the_limit_for_headers_alone(connection: Conn
 
 
 async def test_an_idle_connection_has_the_limit_for_idleness_alone(connection: Connection) -> None:
-    await connection.ask()
-    connection.transport.read_all()
-    await eventually(lambda: connection.protocol.cycle.response_complete)
+    await connection.leave_unread()
+    await connection.read_on()
 
-    assert connection.loop.running - {WRITE} == {IDLE}
     connection.loop.fire(WRITE)
+
+    assert connection.loop.running == {IDLE}
     assert not connection.transport.closing
 
 
-async def test_an_answer_that_is_left_unread_is_cut_off(connection: Connection) -> None:
-    await connection.ask()
-
-    connection.loop.fire(WRITE)
-
-    assert connection.transport.aborted
-
-
-async def test_the_last_answer_of_a_connection_is_cut_off_too(connection: Connection) -> None:
-    await connection.ask(extra="Connection: close\r\n")
+@pytest.mark.parametrize("extra", [pytest.param("", id="kept"), pytest.param("Connection: close\r\n", id="the last")])
+async def test_an_answer_that_is_left_unread_is_cut_off(connection: Connection, extra: str) -> None:
+    await connection.leave_unread(extra)
 
     connection.loop.fire(WRITE)
 
@@ -154,13 +163,12 @@ async def test_the_last_answer_of_a_connection_is_cut_off_too(connection: Connec
 
 
 async def test_an_answer_is_not_cut_off_by_the_limit_of_the_one_before(connection: Connection) -> None:
-    await connection.ask()
-    first = list(connection.loop.timers)
-    connection.transport.read_all()
-    await eventually(lambda: connection.protocol.cycle.response_complete)
-    await connection.ask()
+    await connection.leave_unread()
+    before = list(connection.loop.timers)
+    await connection.read_on()
+    await connection.leave_unread()
 
-    for timer in first:
+    for timer in before:
         if timer.waiting and timer.delay == WRITE:
             timer.call()
 
@@ -172,28 +180,25 @@ async def test_an_answer_is_not_cut_off_by_the_limit_of_the_one_before(connectio
 @pytest.mark.parametrize("sent", [b"\r\n", b"P", b"\r\nP"])
 async def test_some_limit_runs_whatever_came_last(connection: Connection, sent: bytes) -> None:
     await connection.ask()
-    connection.transport.read_all()
-    await eventually(lambda: connection.protocol.cycle.response_complete)
 
     connection.protocol.data_received(sent)
 
-    assert connection.loop.running - {WRITE}
+    assert len(connection.loop.running) == 1
 
 
 async def test_some_limit_runs_while_the_rest_of_a_refused_body_arrives(connection: Connection) -> None:
     head, _, body = request(b"a" * 10, token="wrong").partition(b"\r\n\r\n")
     connection.protocol.data_received(head + b"\r\n\r\n")
-    await eventually(lambda: bool(connection.here.seen.refusals))
-    connection.transport.read_all()
+    await eventually(lambda: connection.protocol.cycle.response_complete)
 
     connection.protocol.data_received(body[:3])
 
-    assert connection.loop.running - {WRITE} or connection.transport.closing
+    assert connection.loop.running or connection.transport.closing
 
 
 async def test_no_limit_runs_once_the_connection_is_lost(connection: Connection) -> None:
-    await connection.ask()
+    await connection.leave_unread()
 
-    connection.protocol.connection_lost(ConnectionResetError())
+    connection.transport.abort()
 
-    assert connection.loop.running <= {IDLE}
+    await eventually(lambda: connection.loop.running <= {IDLE})
