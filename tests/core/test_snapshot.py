@@ -162,6 +162,24 @@ def test_a_changed_type_under_last_good_parameters_fails_the_read() -> None:
         snapshot_of([{"tenant": "a", "plan": "["}], columns_of(tenant=Kind.TEXT, plan=Kind.JSON), previous=before)
 
 
+def test_an_unchanged_row_that_stands_twice_does_not_hide_that_another_is_gone() -> None:
+    before = snapshot_of(tenants(2))
+
+    after = snapshot_of([*tenants(1), *tenants(1)], previous=before)
+
+    assert served(after) == ["tenant-0000"]
+    assert [row.tenant for row in after.quarantined] == ["tenant-0000"]
+
+
+def test_a_read_without_news_keeps_every_object() -> None:
+    before = snapshot_of(tenants(5))
+
+    after = snapshot_of(tenants(5), previous=before)
+
+    assert after.tenants is before.tenants
+    assert after.revision == before.revision
+
+
 def test_the_same_rows_in_any_order_have_the_same_revision() -> None:
     rows = tenants(50)
     shuffled = random.Random(7).sample(rows, len(rows))

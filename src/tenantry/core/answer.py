@@ -56,11 +56,10 @@ def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     for some in sliced(chosen):
         part = b",".join(tenant.encoded for tenant in some)
         last = _checked(part, some, snapshot, last)
-        parts.append(part)
+        parts += (b"," if parts else HEAD, part)
         yield
-    body = HEAD + b",".join(parts) + TAIL
-    if len(body) != len(HEAD) + sum(map(len, parts)) + max(0, len(parts) - 1) + len(TAIL):
-        raise InvalidAnswer
+    body = b"".join((*parts, TAIL) if parts else (HEAD, TAIL))
+    yield
     compressed = (yield from _gzipped(body)) if len(body) >= WORTH_COMPRESSING else None
     return Answer(snapshot.revision, len(chosen), body, compressed)
 

@@ -77,7 +77,9 @@ class SnapshotBuilder:
         self._kept: dict[str, Draft | Tenant] = {}
         self._nameless: list[Unusable] = []
         self._without_entry: list[int] = []
+        self._unusable: set[str] = set()
         self._rows = 0
+        self._unchanged = 0
         self._refuse_lost_fields()
 
     def _refuse_lost_fields(self) -> None:
@@ -97,6 +99,7 @@ class SnapshotBuilder:
             self._rows += 1
             before = known.get(row[self._id_position])  # type: ignore[call-overload]
             if before is not None and before.row == row:
+                self._unchanged += 1
                 self._enter(before.id, before)
             else:
                 self._add_changed(row)
@@ -114,22 +117,25 @@ class SnapshotBuilder:
     def _enter(self, tenant: str, entry: Entry) -> None:
         if tenant not in self._entries:
             self._entries[tenant] = entry
+            if isinstance(entry, Unusable):
+                self._unusable.add(tenant)
             return
         self._without_entry.append(self._rows)
         if not (isinstance(entry, NotServed) and isinstance(self._entries[tenant], NotServed)):
             self._entries[tenant] = Unusable(self._rows, "has the id of another row", self._mapping.shape.id, tenant)
+            self._unusable.add(tenant)
 
     def finish(self, position: Position) -> Steps[Snapshot]:
         """Make the snapshot; raises SourceError if a tenant's last good parameters cannot be carried over."""
-        self._keep_last_good()
+        for tenant in self._unusable:
+            self._keep_last_good(tenant)
         kept_for_nameless = self._keep_for_nameless() if self._nameless else 0
         yield
         if self._mapping.has_json:
             yield from self._quarantine_odd_shapes()
-        tree = tree_of(self._path_sets())
-        tenants = yield from self._tenants(tree)
-        revision = yield from self._revision(tenants)
-        unusable = [entry for entry in self._entries.values() if isinstance(entry, Unusable)]
+        tree = tree_of(self._path_sets()) if self._mapping.has_json else {}
+        tenants, revision = yield from self._tenants_and_revision(tree)
+        unusable = [entry for tenant in self._unusable if isinstance(entry := self._entries[tenant], Unusable)]
         was_complete = self._previous is not None and self._previous.complete
         return Snapshot(
             revision=revision,
@@ -143,16 +149,13 @@ class SnapshotBuilder:
             complete=was_complete or not (self._nameless or any(not row.kept for row in unusable)),
         )
 
-    def _keep_last_good(self) -> None:
-        for tenant, entry in self._entries.items():
-            if isinstance(entry, Unusable):
-                self._quarantine(tenant, entry)
-
-    def _quarantine(self, tenant: str, row: Unusable) -> None:
+    def _keep_last_good(self, tenant: str) -> None:
+        row = self._entries[tenant]
         carried = self._carried(tenant)
         if carried is not None:
             self._kept[tenant] = carried
-        self._entries[tenant] = msgspec.structs.replace(row, kept=carried is not None)
+        if isinstance(row, Unusable):
+            self._entries[tenant] = msgspec.structs.replace(row, kept=carried is not None)
 
     def _keep_for_nameless(self) -> int:
         """Keep every tenant of the snapshot before that has no served row: the nameless one may be its own."""
@@ -194,7 +197,9 @@ class SnapshotBuilder:
                 raise SourceError("The last good parameters of rows that cannot be used do not fit together.")
             numbers = self._numbers()
             for tenant, reason in misfits:
-                self._quarantine(tenant, Unusable(numbers[tenant], reason, tenant=tenant))
+                self._entries[tenant] = Unusable(numbers[tenant], reason, tenant=tenant)
+                self._unusable.add(tenant)
+                self._keep_last_good(tenant)
 
     def _numbers(self) -> dict[str, int]:
         """Return the number of each entry's row, counting those that made no entry."""
@@ -202,20 +207,36 @@ class SnapshotBuilder:
         free = (number for number in range(1, self._rows + 1) if number not in taken)
         return dict(zip(self._entries, free, strict=True))
 
-    def _tenants(self, tree: Tree) -> Steps[Mapping[str, Tenant]]:
-        entries: dict[str, Draft | Tenant] = {**dict(self._live()), **self._kept}
-        yield
-        ids = sorted(entries)
-        reusable = self._same_mapping and self._previous is not None and self._previous.tree == tree
+    def _tenants_and_revision(self, tree: Tree) -> Steps[tuple[Mapping[str, Tenant], str]]:
+        before = self._previous if self._same_mapping else None
+        if before is not None and before.tree == tree and self._nothing_changed(before):
+            return before.tenants, before.revision
+        ids = yield from self._ids()
+        reusable = before is not None and before.tree == tree
         made: dict[str, Tenant] = {}
         for some in sliced(ids):
             for tenant in some:
-                entry = entries[tenant]
+                entry = self._kept.get(tenant) or self._entries[tenant]
                 made[tenant] = entry if reusable and isinstance(entry, Tenant) else self._made(entry, tree)
             yield
-        return made
+        return made, (yield from self._revision(made))
 
-    def _made(self, entry: Draft | Tenant, tree: Tree) -> Tenant:
+    def _nothing_changed(self, before: Snapshot) -> bool:
+        """Tell whether there was an unchanged row for each tenant, none twice and none besides."""
+        return self._unchanged == self._rows == len(self._entries) == len(before.tenants) and not self._unusable
+
+    def _ids(self) -> Steps[list[str]]:
+        """Return the ids of all who are served, in order; the database's own order makes sorting cheap."""
+        ids: list[str] = []
+        for some in sliced(list(self._entries.items())):
+            ids += [tenant for tenant, entry in some if isinstance(entry, Draft | Tenant) and tenant not in self._kept]
+            yield
+        ids += self._kept
+        yield
+        ids.sort()
+        return ids
+
+    def _made(self, entry: Entry, tree: Tree) -> Tenant:
         draft = self._mapping.map(entry.row, 0) if isinstance(entry, Tenant) else entry
         if not isinstance(draft, Draft):
             raise SourceError("A row that could be used before cannot be used again.")
