@@ -168,7 +168,7 @@ class Service:
                     tasks.create_task(server.serve(sockets=[listening]))
                     for server, listening in zip(self._servers, sockets, strict=True)
                 ]
-                self._observer.told("listening", {"address": self._settings.server.address})
+                self._observer.told("listening", {"addresses": [_address(listening) for listening in sockets]})
                 if when_listening is not None:
                     background.append(tasks.create_task(when_listening(sockets[0].getsockname()[1])))
                 await self._stopped(serving)
@@ -238,6 +238,11 @@ class EmbeddedServer(uvicorn.Server):
             ) from None
         listening.setblocking(False)  # noqa: FBT003 -- the standard library's signature
         return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:

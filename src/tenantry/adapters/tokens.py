@@ -115,13 +115,17 @@ class MountedTokens:
         changes = awatch(
             *folders, watch_filter=None, debounce=400, rust_timeout=every, yield_on_timeout=True, recursive=False
         )
-        async with aclosing(changes), asyncio.TaskGroup() as tasks:
-            # It runs once the watch has begun, so that no change falls between a read and the watch.
-            tasks.create_task(self._reload_aside())
-            async for _ in changes:
-                await self._reload_aside()
-                if _places(folders) != places:
-                    return
+        async with aclosing(changes):
+            # It runs once the watch has begun, so that no change falls between a read and the watch. No TaskGroup: one
+            # that fails loses a cancellation that comes while it ends (CPython 3.11, `TaskGroup.__aexit__`).
+            first = asyncio.create_task(self._reload_aside())
+            try:
+                async for _ in changes:
+                    await self._reload_aside()
+                    if _places(folders) != places:
+                        return
+            finally:
+                first.cancel()
 
     async def _reload_aside(self) -> None:
         """Read in a thread, since a mount may stall, and take what was found in the loop."""

@@ -15,6 +15,8 @@ from tenantry.core.errors import ConfigurationError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.checking import Finding, check_source
 
+_SETTINGS_REMEDY = "Correct the setting: `tenantry serve --help` lists all of them, with what each allows."
+
 
 @click.command()
 @settings_options
@@ -62,7 +64,7 @@ def _required(settings: Settings) -> list[Finding]:
 
 
 def _problems(error: ConfigurationError) -> list[Finding]:
-    return [Finding(problem, "") for problem in error.problems]
+    return [Finding(problem, _SETTINGS_REMEDY) for problem in error.problems]
 
 
 async def _probed(settings: Settings) -> tuple[Snapshot | None, list[Finding]]:

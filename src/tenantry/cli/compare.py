@@ -88,7 +88,7 @@ async def _their_answer(url: str, token: str, body: bytes) -> list[dict[str, obj
     try:
         async with httpx2.AsyncClient(timeout=30, trust_env=False) as client:
             answer = await client.post(address, headers=headers, content=body)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise PluginUnreachable(f"The other plugin could not be asked ({type(error).__name__}).") from error
     if not answer.is_success:
         raise PluginUnreachable(f"The other plugin answered with status {answer.status_code}.")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 import msgspec
 
 from tenantry.cli.output import output_option, print_document, print_table
+from tenantry.core.errors import NoSnapshot
 
 if TYPE_CHECKING:
     import httpx2
@@ -60,7 +63,7 @@ def demo(*, once: bool, data_dir: Path, port: int, form: str) -> None:
     database, token = prepare(data_dir)
     environment = {
         "AUTH_TOKEN": token,
-        "TENANTRY_SOURCE_URL": f"sqlite:///{database}",
+        "TENANTRY_SOURCE_URL": f"sqlite:///{quote(str(database))}",
         "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{port}",
         "TENANTRY_SERVER_DRAIN": "0s",
         "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
@@ -114,10 +117,13 @@ async def ask(port: int, token: str) -> list[dict[str, str]]:
 
 
 async def _until_ready(client: httpx2.AsyncClient) -> None:
-    """Wait for the first snapshot, for half a minute at most."""
-    async with asyncio.timeout(30):
-        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 -- over HTTP there is no event
-            await asyncio.sleep(0.02)
+    """Wait for the first snapshot; raises NoSnapshot after half a minute."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 -- over HTTP there is no event
+                await asyncio.sleep(0.02)
+            return
+    raise NoSnapshot
 
 
 def _next_steps(port: int, token: str, database: Path) -> str:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable.
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -39,8 +40,22 @@ def main() -> None:
     try:
         commands()
     except TenantryError as error:
-        click.echo(error.message, err=True)
-        sys.exit(exit_code(error))
+        _end(error)
+    except BaseExceptionGroup as group:
+        ours, others = group.split(TenantryError)
+        if ours is None or others is not None:
+            raise
+        _end(_first(ours))
+
+
+def _first(group: BaseExceptionGroup[TenantryError]) -> TenantryError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+def _end(error: TenantryError) -> NoReturn:
+    click.echo(error.message, err=True)
+    sys.exit(exit_code(error))
 
 
 def exit_code(error: TenantryError) -> int:

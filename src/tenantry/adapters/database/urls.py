@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,19 +15,22 @@ _HOSTS = re.compile(r"^(?P<scheme>[\w+]+://)(?P<login>[^/?#]*@)?(?P<hosts>[^/?#@
 
 
 def database_url(text: str) -> URL:
-    """Read a database URL; raises ConfigurationError, without the text, which may hold a password."""
+    """Read a database URL; raises ConfigurationError, without the text, which may hold a password.
+
+    After `sqlite:///` all is the path of the file, percent-encoded where it must be.
+    """
+    scheme, _, rest = text.partition("://")
+    if scheme.partition("+")[0] == "sqlite":
+        return _read_only_file(unquote(rest.removeprefix("/")))
     try:
         url = make_url(_several_hosts_as_query(text))
     except (ArgumentError, ValueError):
         raise ConfigurationError(
             ["source.url is not a database URL such as postgresql://user@host/database."]
         ) from None
-    match url.get_backend_name():
-        case "postgresql" | "postgres":
-            return url.set(drivername="postgresql+psycopg")
-        case "sqlite":
-            return _read_only_file(url)
-    raise ConfigurationError([f"source.url: {url.get_backend_name()} is not supported; known: postgresql, sqlite."])
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError([f"source.url: {url.get_backend_name()} is not supported; known: postgresql, sqlite."])
+    return url.set(drivername="postgresql+psycopg")
 
 
 def _several_hosts_as_query(text: str) -> str:
@@ -40,9 +43,9 @@ def _several_hosts_as_query(text: str) -> str:
     return f"{found['scheme']}{found['login'] or ''}{path}?{hosts}{'&' + query if query else ''}"
 
 
-def _read_only_file(url: URL) -> URL:
+def _read_only_file(database: str) -> URL:
     """Open the file itself read-only: a name with a slip of the pen must not make an empty database."""
-    if not url.database or url.database == ":memory:":
+    if not database or database == ":memory:":
         raise ConfigurationError(["source.url: sqlite needs a file, such as sqlite:///tenants.db."])
-    path = quote(str(Path(url.database).absolute()))
+    path = quote(str(Path(database).absolute()))
     return URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
