@@ -535,6 +535,28 @@ async def test_where_no_watch_is_to_be_had_the_files_are_read_in_short_intervals
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("watchable", [pytest.param(True, id="watched"), pytest.param(False, id="no watch to be had")])
+async def test_the_watch_ends_when_it_is_cancelled_at_whatever_step(
+    watchable: bool, reports: Reports, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    if not watchable:
+        monkeypatch.setattr("watchfiles.main.RustNotify", full)
+    mounted = tokens(reports, directory=directory)
+
+    for steps in range(12):
+        task = asyncio.create_task(mounted.watch())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+
+        assert task.cancelled(), f"cancelled at step {steps}"
+
+
+@pytest.mark.anyio
 async def test_with_nothing_to_watch_the_watch_goes_on_for_ever(reports: Reports) -> None:
     mounted = tokens(reports, value="abc")
 
