@@ -118,6 +118,7 @@ def alike(document: str) -> list[Row]:
 @example(alike('{"a.b":1}'), {"a": {"b": 1}})
 @example(alike('{"a":{"b":1}}'), {"a.b": 1})
 @example(alike('{"a":1}'), {"a": {"b": 1}})
+@example(alike('{"a":1}'), {"a": {"b": 1, "c": 2, "d": 3, "e": 4}})
 @given(MANY_ALIKE, DOCUMENTS)
 def test_one_odd_document_never_stops_the_many(rows: list[Row], document: object) -> None:
     many = [row for row in rows if row[-1] != "t5"]
