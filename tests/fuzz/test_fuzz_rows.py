@@ -61,6 +61,11 @@ def test_the_order_of_rows_does_not_change_a_byte(rows: list[Row], chance: rando
     assert first.complete == second.complete
 
 
+def numbered(number: float) -> list[Row]:
+    return [(None, number, None, None, "active", "t1")]
+
+
+@example(numbered(1234567890123456768.0), numbered(1234567890123456768))
 @given(ANY_TABLES, good_tables(FLAT))
 def test_what_came_before_does_not_change_a_byte_while_all_rows_are_good(before: list[Row], rows: list[Row]) -> None:
     assert answer_to(read(rows, read(before))).body == answer_to(read(rows)).body
