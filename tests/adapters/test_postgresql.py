@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from tenantry.adapters.database.source import Limits, open_source
@@ -187,7 +189,7 @@ async def test_the_position_names_the_source_and_grows(database: Database) -> No
     second = (await read(database.url())).position
 
     assert second.source == first.source
-    assert second.source.endswith(f"/{database.name}/organization")
+    assert second.source.endswith(f"/{database.name}/public.organization")
     assert second.lsn > first.lsn > 0
 
 
@@ -200,6 +202,43 @@ async def test_a_table_that_was_swapped_is_the_same_source_and_another_database_
 
     assert (await read(database.url())).position.went_back_from(first) == ""
     assert "another database" in (await read(postgres.create_database().url())).position.went_back_from(first)
+
+
+FILLED_ANEW = "TRUNCATE organization; INSERT INTO organization SELECT n, 't' || n, 'x' FROM generate_series(1, 12) n"
+REWRITTEN = "ALTER TABLE organization ALTER COLUMN id TYPE bigint"
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        pytest.param("organization", FILLED_ANEW, id="truncated and filled"),
+        pytest.param("above", FILLED_ANEW, id="truncated and filled below a view"),
+        pytest.param("organization", REWRITTEN, id="rewritten"),
+    ],
+)
+async def test_a_table_that_is_made_anew_during_a_read_is_never_seen_empty(
+    database: Database, table: str, change: str
+) -> None:
+    if table == "above":
+        database.execute("CREATE VIEW above AS SELECT tenant, status FROM organization")
+    source = open_source(database.url(), table, "tenant", Limits())
+
+    async with source.read() as reading:
+        with contextlib.suppress(psycopg.errors.LockNotAvailable):
+            database.execute(f"SET lock_timeout = '200ms'; BEGIN; {change}; COMMIT")
+        rows = [row async for some in reading.rows(["tenant"]) for row in some]
+    await source.close()
+
+    assert len(rows) == 10
+
+
+async def test_a_table_of_the_same_name_in_an_earlier_schema_is_another_source(database: Database) -> None:
+    database.execute("CREATE SCHEMA sooner")
+    database.execute(f"ALTER DATABASE {database.name} SET search_path = sooner, public")
+    first = (await read(database.url())).position
+    database.execute("CREATE TABLE sooner.organization (LIKE public.organization)")
+
+    assert "another database or table" in (await read(database.url())).position.went_back_from(first)
 
 
 async def test_a_pooler_in_transaction_mode_serves_many_reads_on_one_source(

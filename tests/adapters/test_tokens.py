@@ -139,6 +139,7 @@ def test_the_token_of_a_single_file_is_of_the_default_consumer(reports: Reports,
         pytest.param("prod.eu", "prod.eu", id="a dot without a number"),
         pytest.param("prod.1a", "prod.1a", id="a number with a letter"),
         pytest.param("7", "7", id="only a number"),
+        pytest.param("prod.", "prod.", id="a dot at the end"),
     ],
 )
 def test_the_consumer_is_the_files_name_without_its_number(
@@ -264,14 +265,15 @@ def test_a_problem_is_reported_once_and_again_when_it_comes_back(reports: Report
 
 
 def test_the_same_token_of_two_consumers_is_the_firsts_by_name(reports: Reports, directory: Path) -> None:
-    for name in ("zeta", "alpha", "mid"):
+    names = [f"consumer-{letter}" for letter in "zyxwvutsrqponmlkjihgfedcba"]
+    for name in names:
         (directory / name).write_text("hunter2")
 
     mounted = tokens(reports, directory=directory)
 
-    assert mounted.consumer_of("hunter2") == "alpha"
+    assert mounted.consumer_of("hunter2") == "consumer-a"
     assert mounted.count == 1
-    assert skipped(reports) == dict.fromkeys(("mid", "zeta"), "the same token as that of 'alpha', whose it is")
+    assert skipped(reports) == dict.fromkeys(names[:-1], "the same token as that of 'consumer-a', whose it is")
     assert "hunter2" not in str(reports)
 
 
@@ -333,6 +335,25 @@ def test_in_the_middle_of_a_swap_the_new_tokens_are_valid_already(reports: Repor
     mounted.reload()
 
     assert (mounted.consumer_of("old"), mounted.consumer_of("new")) == (None, "prod")
+
+
+def test_a_swap_while_the_files_are_read_gives_the_new_tokens(
+    reports: Reports, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount(directory, "2026_1", prod_1="old", test_1="old too")
+    mounted = tokens(reports, directory=directory)
+    opened = Path.open
+    swaps = iter(["2026_2"])
+
+    def swapped_before(path: Path, *arguments: str, **keywords: str) -> object:
+        if path.name == "test.1" and (version := next(swaps, "")):
+            mount(directory, version, prod_2="new", test_2="new too")
+        return opened(path, *arguments, **keywords)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", swapped_before)
+
+    assert mounted.reload()
+    assert [mounted.consumer_of(text) for text in ("old", "old too", "new", "new too")] == [None, None, "prod", "test"]
 
 
 def test_a_removed_file_ends_its_token(reports: Reports, directory: Path) -> None:
@@ -510,10 +531,13 @@ async def test_a_directory_that_comes_later_is_watched(reports: Reports, directo
     mounted = tokens(reports, directory=directory)
 
     async with watching(mounted):
+        await asyncio.sleep(0)
         directory.mkdir()
         for text in ("one", "two", "three"):
             (directory / "prod").write_text(text)
             await eventually(valid(mounted, text, "prod"))
+
+    assert "tokens_not_watched" not in dict(reports)
 
 
 @pytest.mark.anyio

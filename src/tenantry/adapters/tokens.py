@@ -92,11 +92,13 @@ class MountedTokens:
 
     async def watch(self) -> None:
         """Read again at each change, and every `recheck` in any case, for ever."""
+        folders = self._folders()
+        if not folders:
+            await asyncio.Event().wait()
         wait, told = _SHORTEST_WAIT, False
         while True:
-            folders = self._folders()
             places = _places(folders)
-            if folders and None not in places.values():
+            if None not in places.values():
                 try:
                     await self._watch(folders, places)
                     wait, told = _SHORTEST_WAIT, False

@@ -42,6 +42,14 @@ SELECT set_config(name, value, true) FROM (VALUES
 With `row_security` off a policy that would hide rows is an error; on, it gives a smaller answer without one.
 """
 
+_RELATION = """
+SELECT n.nspname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass(:relation)
+"""
+
+_LOCKABLE = frozenset("rpv")
+"""Tables, partitioned tables and views: what LOCK TABLE takes."""
+
 _POSITION = """
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
     current_database() AS database,
@@ -86,31 +94,46 @@ class PostgreSQL:
             # A pooler in transaction mode hands each transaction another server connection.
             connect_args={"prepare_threshold": None},
             use_native_hstore=False,
-            isolation_level="REPEATABLE READ",
+            # The rows are one statement; a snapshot from before the lock would show a truncated table as empty.
+            isolation_level="READ COMMITTED",
             hide_parameters=True,
         )
         event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text, insert=True)
 
-    async def begin(self, connection: AsyncConnection) -> None:
-        """Begin a read-only transaction that sees one state of all tables."""
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:
+        """Begin a read-only transaction and hold the table as it is.
+
+        TRUNCATE and rewrites by ALTER TABLE are not transactional for readers: a snapshot taken before them finds
+        the new, empty file. So the lock that a read takes anyway is taken first, for a view with all below it.
+        """
         await connection.execution_options(postgresql_readonly=True)
         limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
         await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
+        found = (await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})).one_or_none()
+        if found is not None and found.relkind in _LOCKABLE:
+            await connection.execute(
+                text(f"LOCK TABLE {self._quoted(relation)} IN ACCESS SHARE MODE".replace(":", "\\:"))
+            )
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
         """Read system, timeline and log position: on a standby what it has replayed."""
         row = (await connection.execute(text(_POSITION))).one()
+        found = (await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})).one_or_none()
+        # With its schema: another one earlier in the search path may have a table of that name tomorrow.
+        schema = found.nspname if found else ""
         return Position(
-            source=f"{row.system}/{row.database}/{relation.fullname}",
+            source=f"{row.system}/{row.database}/{schema}.{relation.name}",
             timeline=row.timeline,
             lsn=row.lsn,
             standby=row.standby,
         )
 
+    def _quoted(self, relation: TableClause) -> str:
+        return self.engine.dialect.identifier_preparer.format_table(relation)
+
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """Read the columns from the catalogue, those of domains by their base type."""
-        name = self.engine.dialect.identifier_preparer.format_table(relation)
-        rows = await connection.execute(text(_COLUMNS), {"relation": name})
+        rows = await connection.execute(text(_COLUMNS), {"relation": self._quoted(relation)})
         return [Column(name, _KINDS.get(kind, Kind.TEXT)) for name, kind in rows]
 
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:

@@ -39,8 +39,8 @@ class Database(Protocol):
 
     engine: AsyncEngine
 
-    async def begin(self, connection: AsyncConnection) -> None:
-        """Make the transaction read-only and consistent, and bound how long its statements take."""
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:
+        """Begin a read-only transaction in which the relation stays as it is, and bound how long statements take."""
         ...
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
@@ -133,7 +133,7 @@ class DatabaseSource:
                     raise
 
     async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
-        await self._database.begin(connection)
+        await self._database.begin(connection, self._relation)
         position = await self._database.position(connection, self._relation)
         columns = await self._database.columns(connection, self._relation)
         if not columns:

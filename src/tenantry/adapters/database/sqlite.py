@@ -54,7 +54,7 @@ class SQLite:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path))
 
-    async def begin(self, connection: AsyncConnection) -> None:
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:  # noqa: ARG002
         """Begin a transaction, and end any statement that takes too long."""
         deadline = time.monotonic() + self._limits.statement.total_seconds()
         driver = (await connection.get_raw_connection()).driver_connection
