@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -509,18 +510,25 @@ async def test_what_no_watch_sees_is_read_at_the_next_recheck(
 
 
 @pytest.mark.anyio
-async def test_a_directory_that_goes_and_comes_back_is_watched_again(reports: Reports, directory: Path) -> None:
-    (directory / "prod").write_text("one")
+@pytest.mark.parametrize("way", ["renamed", "removed"])
+async def test_a_directory_that_goes_and_comes_back_is_watched_again(
+    way: str, reports: Reports, directory: Path
+) -> None:
     mounted = tokens(reports, directory=directory)
 
     async with watching(mounted):
-        await eventually(lambda: mounted.count == 1)
+        for text in ("one", "two"):
+            (directory / "prod").write_text(text)
+            await eventually(valid(mounted, text, "prod"))
+
         directory.rename(directory.with_name("gone"))
-        await eventually(lambda: any(event == "tokens_unreadable" for event, _ in reports), within=40)
-        assert mounted.consumer_of("one") == "prod"
+        if way == "removed":
+            shutil.rmtree(directory.with_name("gone"))
+        await eventually(lambda: any(event == "tokens_unreadable" for event, _ in reports))
+        assert mounted.consumer_of("two") == "prod"
 
         directory.mkdir()
-        for text in ("two", "three", "four"):
+        for text in ("three", "four", "five"):
             (directory / "prod").write_text(text)
             await eventually(valid(mounted, text, "prod"))
 
