@@ -48,7 +48,7 @@ def expected(body: bytes) -> list[dict[str, Any]] | None:
 
 
 def parameters_of(body: bytes) -> dict[str, object]:
-    if not body.strip():
+    if not body:
         return {}
     document = json.loads(body.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=once)
     json.dumps(document, default=str, ensure_ascii=False).encode()

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tenantry.adapters.database.sqlite import text_row
 from tenantry.core.columns import Column, Kind
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.snapshot import Snapshot, SnapshotBuilder
@@ -79,7 +80,7 @@ def good_tables(settings: st.SearchStrategy[object], least: int = 0) -> st.Searc
 
 def read(rows: Sequence[Row], previous: Snapshot | None = None, mapping: RowMapping = MAPPING) -> Snapshot:
     builder = SnapshotBuilder(mapping, previous)
-    builder.add(rows)
+    builder.add([text_row(row) for row in rows])
     return at_once(builder.finish(HERE))
 
 

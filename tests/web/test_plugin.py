@@ -244,3 +244,10 @@ async def test_an_answer_and_a_fault_are_told_to_those_who_watch() -> None:
 async def test_every_error_has_a_sentence_and_a_remedy(error: type[TenantryError]) -> None:
     assert error().what.endswith(".")
     assert error().advice.endswith(".")
+
+
+async def test_a_request_of_argo_cd_without_a_body_is_not_taken_for_the_wish_to_see_everything() -> None:
+    here = door(snapshot_of(TWO))
+
+    assert (await ask(here, b"", headers=[(b"user-agent", b"argocd-applicationset")])).status == 400
+    assert (await ask(here, b"", headers=[(b"user-agent", b"curl/7.88.1")])).status == 200

@@ -30,8 +30,8 @@ class Reading(Protocol):
     def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """Give every row in slices, with these columns, in order of id.
 
-        Ends normally only after the last row; a read that is cut raises SourceError. Text of PostgreSQL is
-        the database's own, NULL is None, and bytes that are not text stay bytes.
+        Ends normally only after the last row; a read that is cut raises SourceError. Values are text, None for
+        NULL, and bytes where they are not text: two rows are equal exactly if their texts are.
         """
         ...
 

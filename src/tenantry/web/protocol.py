@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from tenantry.core.errors import HeadersTooLarge, MalformedHttp, RequestTooSlow, TenantryError
@@ -40,6 +40,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
         self._begin_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_headers and self._header_bytes > LARGEST_HEADERS:
             self._refuse(HeadersTooLarge())
+        self._stay_bounded()
 
     def on_message_begin(self) -> None:
         """A request begins; for the first one the clock has been running since the connection was made."""
@@ -72,12 +74,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge())
         else:
             super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        """The response is written as far as the client let it: begin to wait for it to read the rest."""
-        super().on_response_complete()
-        if not self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._begin_writing()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
@@ -97,18 +93,22 @@ class LimitedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _begin_writing(self) -> None:
-        if self._write_timer is None:
-            self._write_timer = self.loop.call_later(self.write_timeout, self._left_unread)
+        self._end_writing()
+        self._write_timer = self.loop.call_later(self.write_timeout, self.transport.abort)
 
     def _end_writing(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
 
-    def _left_unread(self) -> None:
-        self._write_timer = None
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
+    def _stay_bounded(self) -> None:
+        """uvicorn ends the limit for idleness at any byte, also at one that begins no request."""
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is not None and cycle.response_complete
+        if answered and not self._in_headers and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _begin_headers(self) -> None:
         self._in_headers = True

@@ -22,9 +22,9 @@ _LONGEST_NAME = 253
 def read_request(body: bytes) -> PluginRequest:
     """Read the body of a request; raises InvalidBody.
 
-    No body at all asks for every tenant, as the tutorial's first call with curl does. Argo CD always sends one.
+    No body at all asks for every tenant, as the tutorial's first call with curl does.
     """
-    if not body.strip():
+    if not body:
         return PluginRequest(WITHOUT_BODY, {})
     document = _object(_parsed(body), "The body", {"applicationSetName", "input"})
     name = document.get("applicationSetName")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 
 from psycopg.abc import Buffer
@@ -17,6 +18,7 @@ from sqlalchemy.sql.expression import ColumnElement, TableClause
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
+from tenantry.core.tenant import Row
 
 _KINDS = {
     "float4": Kind.NUMBER,
@@ -139,6 +141,10 @@ class PostgreSQL:
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as text, which the database writes and no odd value can break."""
         return cast(column, Text)
+
+    def row(self, values: Sequence[object]) -> Row:
+        """Return a row: all of it is text already."""
+        return tuple(values)
 
     async def stop(self, connection: AsyncConnection) -> None:
         """Do nothing: psycopg cancels on the server what is cancelled here."""

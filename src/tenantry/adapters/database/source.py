@@ -55,6 +55,10 @@ class Database(Protocol):
         """Select a column in the form that the mapping expects."""
         ...
 
+    def row(self, values: Sequence[object]) -> Row:
+        """Return a row as text, None and bytes that are not text."""
+        ...
+
     async def stop(self, connection: AsyncConnection) -> None:
         """Stop a statement that nobody waits for any more."""
         ...
@@ -98,7 +102,7 @@ class DatabaseReading:
         with as_source_errors():
             async with self._connection.stream(self._statement(columns)) as result:
                 async for rows in result.partitions(SLICE):
-                    yield [tuple(row) for row in rows]
+                    yield [self._database.row(row) for row in rows]
 
     def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
         """Order by the bytes of the id's text, which is the order of answers: sorting again then costs little."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from sqlalchemy.sql.expression import ColumnElement, TableClause
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
+from tenantry.core.tenant import Row
+from tenantry.core.values import NoText, plain_text
 
 _KINDS = {
     "JSON": Kind.JSON,
@@ -77,6 +80,10 @@ class SQLite:
         """Select a column as it is stored."""
         return column
 
+    def row(self, values: Sequence[object]) -> Row:
+        """Return a row as text."""
+        return text_row(values)
+
     async def stop(self, connection: AsyncConnection) -> None:
         """Interrupt the statement: the thread behind the connection does not hear of a cancelled task."""
         driver = (await connection.get_raw_connection()).driver_connection
@@ -87,6 +94,18 @@ class SQLite:
 def _kind(declared: str) -> Kind:
     upper = declared.upper()
     return next((kind for word, kind in _KINDS.items() if word in upper), Kind.TEXT)
+
+
+def text_row(values: Sequence[object]) -> Row:
+    """Write numbers as text: 1.0 and 1 are equal and yet not the same text, so rows are compared by it."""
+    return tuple(value if value is None or type(value) is str else _text(value) for value in values)
+
+
+def _text(value: object) -> object:
+    try:
+        return plain_text(value)
+    except NoText:
+        return value if isinstance(value, bytes) else str(value)
 
 
 def _keep_what_is_not_text(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
