@@ -43,6 +43,9 @@ class Round:
 
     p99: float
 
+    processor: float
+    """Microseconds of processor time for each answer, of the program alone."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -57,12 +60,19 @@ class Contender:
 
     def round(self, work: Path) -> Round:
         """Load it for a while; any answer that is not 200, or is smaller than it should be, ends the measurement."""
+        used = self.running.processor_seconds()
         measured = self._measured(work)
+        used = self.running.processor_seconds() - used
         wrong = {name: measured[name] for name in ("status", "broken", "late") if measured[name]}
         if wrong or measured["bytes"] < measured["requests"] * self.size or not measured["requests"]:
             raise CannotMeasure(f"{self.running.name} gave wrong answers under load: {measured}")
         seconds = measured["microseconds"] / 1e6
-        return Round(measured["requests"] / seconds, measured["p50"] / 1000, measured["p99"] / 1000)
+        return Round(
+            measured["requests"] / seconds,
+            measured["p50"] / 1000,
+            measured["p99"] / 1000,
+            used / measured["requests"] * 1e6,
+        )
 
     def warm_up(self, work: Path) -> None:
         """Load it for a second that is not counted."""

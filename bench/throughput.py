@@ -99,11 +99,13 @@ def _figures(case: Case, taken: Sequence[Sequence[Round]], size: int) -> Iterato
     rates = [[one.per_second for one in rounds] for rounds in taken]
     names = ("nginx", "rival")
     beside = [f"{name} {spread(rate)}/s" for name, rate in zip(names, rates[1:], strict=False)]
+    costs = [statistics.median(one.processor for one in rounds) for rounds in taken]
     yield Figure(
         f"answers per second, {case.name}",
         median_rate(taken[0]),
         "/s",
-        detail=f"{spread(rates[0])}; {', '.join(beside)}; {size:,} bytes each",
+        detail=f"{spread(rates[0])}; {', '.join(beside)}; {size:,} bytes each; "
+        f"processor time each {', '.join(map(plain, costs))} µs",
     )
     for name, rounds, least in zip(names, taken[1:], (case.of_nginx, case.of_rival), strict=False):
         ratios = [ours.per_second / other.per_second for ours, other in zip(taken[0], rounds, strict=True)]
