@@ -74,8 +74,9 @@ ANY_TABLES = st.lists(ANY_ROWS, max_size=6)
 
 
 def good_tables(settings: st.SearchStrategy[object], least: int = 0) -> st.SearchStrategy[list[Row]]:
-    """Return tables without a bad row, every id at most once."""
-    return st.lists(rows_where(settings=settings), min_size=least, max_size=5, unique_by=lambda row: row[-1])
+    """Return tables without a bad row, every id at most once, as a source gives them."""
+    rows = rows_where(settings=settings).map(text_row)
+    return st.lists(rows, min_size=least, max_size=5, unique_by=lambda row: row[-1])
 
 
 def read(rows: Sequence[Row], previous: Snapshot | None = None, mapping: RowMapping = MAPPING) -> Snapshot:
