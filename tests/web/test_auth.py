@@ -111,3 +111,18 @@ async def test_a_token_is_accepted_as_the_bytes_that_the_file_holds(tmp_path: Pa
     reply = await ask(mounted(file), token=None, headers=[(b"authorization", b"Bearer " + token.encode())])
 
     assert reply.status == 200
+
+
+def test_only_white_space_of_http_is_trimmed_and_no_byte_of_a_token() -> None:
+    accepted: list[str] = []
+
+    class Tokens:
+        count = 1
+
+        def consumer_of(self, presented: str) -> str:
+            accepted.append(presented)
+            return "default"
+
+    consumer_of({"headers": [(b"authorization", b"Bearer  caf\xc3\xa0 ")]}, Tokens())
+
+    assert accepted == ["caf\xc3\xa0"]

@@ -12,8 +12,8 @@ def consumer_of(scope: Scope, tokens: Tokens) -> str:
     given = header(scope, b"authorization")
     if len(given) != 1:
         raise MissingToken
-    scheme, _, presented = given[0].decode("latin-1").strip().partition(" ")
-    presented = presented.strip()
+    scheme, _, presented = given[0].decode("latin-1").strip(" \t").partition(" ")
+    presented = presented.strip(" \t")
     if scheme.lower() != "bearer" or not presented:
         raise MissingToken
     consumer = tokens.consumer_of(presented)
