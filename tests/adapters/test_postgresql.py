@@ -232,6 +232,15 @@ async def test_a_table_that_is_made_anew_during_a_read_is_never_seen_empty(
     assert len(rows) == 10
 
 
+async def test_a_role_that_may_read_some_columns_only_is_enough_for_them(database: Database) -> None:
+    role, password = database.create_reader()
+    database.execute(
+        f"REVOKE SELECT ON organization FROM {role}; GRANT SELECT (tenant, status) ON organization TO {role}"
+    )
+
+    assert len((await read(database.url(role, password), parameters=("tenant", "status"))).tenants) == 10
+
+
 async def test_a_table_of_the_same_name_in_an_earlier_schema_is_another_source(database: Database) -> None:
     database.execute("CREATE SCHEMA sooner")
     database.execute(f"ALTER DATABASE {database.name} SET search_path = sooner, public")

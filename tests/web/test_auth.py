@@ -9,6 +9,7 @@ import pytest
 
 from tenantry.adapters.tokens import MountedTokens
 from tenantry.core.errors import MissingToken, UnknownToken, UnresolvedToken
+from tenantry.web import auth
 from tenantry.web.asgi import Headers
 from tenantry.web.plugin import PATH
 from tests.builders import snapshot_of
@@ -123,6 +124,6 @@ def test_only_white_space_of_http_is_trimmed_and_no_byte_of_a_token() -> None:
             accepted.append(presented)
             return "default"
 
-    consumer_of({"headers": [(b"authorization", b"Bearer  caf\xc3\xa0 ")]}, Tokens())
+    auth.consumer_of({"headers": [(b"authorization", b"Bearer  caf\xc3\xa0 ")]}, Tokens())
 
     assert accepted == ["caf\xc3\xa0"]

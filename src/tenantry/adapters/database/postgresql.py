@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from sqlalchemy import Text, cast, event, text
+from sqlalchemy import Text, cast, event, literal_column, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -45,12 +45,9 @@ With `row_security` off a policy that would hide rows is an error; on, it gives 
 """
 
 _RELATION = """
-SELECT n.nspname, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass(:relation)
 """
-
-_LOCKABLE = frozenset("rpv")
-"""Tables, partitioned tables and views: what LOCK TABLE takes."""
 
 _POSITION = """
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
@@ -106,29 +103,31 @@ class PostgreSQL:
         """Begin a read-only transaction and hold the table as it is.
 
         TRUNCATE and rewrites by ALTER TABLE are not transactional for readers: a snapshot taken before them finds
-        the new, empty file. So the lock that a read takes anyway is taken first, for a view with all below it.
+        the new, empty file. So the locks that a read takes anyway, for a view on all below it, are taken first, by
+        a statement for no row; LOCK TABLE would want a right to the whole table, not only to some columns.
         """
         await connection.execution_options(postgresql_readonly=True)
         limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
         await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
-        found = (await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})).one_or_none()
-        if found is not None and found.relkind in _LOCKABLE:
-            await connection.execute(
-                text(f"LOCK TABLE {self._quoted(relation)} IN ACCESS SHARE MODE".replace(":", "\\:"))
-            )
+        if await self._schema(connection, relation) is not None:
+            await connection.execute(select(literal_column("1")).select_from(relation).limit(0))
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
         """Read system, timeline and log position: on a standby what it has replayed."""
         row = (await connection.execute(text(_POSITION))).one()
-        found = (await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})).one_or_none()
         # With its schema: another one earlier in the search path may have a table of that name tomorrow.
-        schema = found.nspname if found else ""
+        schema = await self._schema(connection, relation)
         return Position(
             source=f"{row.system}/{row.database}/{schema}.{relation.name}",
             timeline=row.timeline,
             lsn=row.lsn,
             standby=row.standby,
         )
+
+    async def _schema(self, connection: AsyncConnection, relation: TableClause) -> str | None:
+        found = await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})
+        schema: str | None = found.scalar_one_or_none()
+        return schema
 
     def _quoted(self, relation: TableClause) -> str:
         return self.engine.dialect.identifier_preparer.format_table(relation)
