@@ -127,3 +127,10 @@ def test_selection_agrees_with_a_plain_loop(asked: list[str], states: list[str |
     found = [item["tenant"] for item in sets_of(answer_to(snapshot, {"status": asked}))]
 
     assert found == sorted(f"t{n}" for n, state in enumerate(states) if (state or "") in asked)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "z", ""]), min_size=1), st.sampled_from(["active", "trial", ""]))
+def test_tenants_that_are_named_by_id_are_those_that_a_look_at_all_would_find(ids: list[str], status: str) -> None:
+    wanted = [row["tenant"] for row in ROWS if row["tenant"] in ids and (row["status"] or "") == status]
+
+    assert chosen(tenant=ids, status=status) == wanted

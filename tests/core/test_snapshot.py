@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tenantry.core.columns import Column, Kind
 from tenantry.core.errors import MissingColumn, SourceError
+from tenantry.core.mapping import RowMapping, TableShape
 from tests.builders import answer_to, columns_of, served, sets_of, snapshot_of, tenants
 
 STATES: dict[str, Any] = {"state": "status", "serve": ("active",), "retire": ("inactive",)}
@@ -239,3 +240,26 @@ def test_only_a_table_without_nameless_rows_and_without_its_row_loses_a_tenant(
             assert not present & {None, ""}
         assert served(snapshot) == sorted(served(snapshot))
         previous = snapshot
+
+
+@given(st.lists(st.sampled_from(["a", "b", None, "", " ", "x" * 70, b"\xff"]), min_size=2, max_size=2))
+def test_a_table_of_plain_text_is_mapped_as_any_other(values: list[object]) -> None:
+    shape = TableShape(max_text=64)
+    plain = RowMapping.of(shape, columns_of(status=Kind.TEXT, tenant=Kind.TEXT))
+    other = RowMapping.of(shape, columns_of(status=Kind.TEXT, tenant=Kind.TEXT, more=Kind.NUMBER))
+
+    by_the_short_way = plain.map(tuple(values), 1)
+    by_the_long_way = other.map((None, *values), 1)
+
+    assert type(by_the_short_way) is type(by_the_long_way)
+    assert getattr(by_the_short_way, "id", None) == getattr(by_the_long_way, "id", None)
+    assert getattr(by_the_short_way, "reason", None) == getattr(by_the_long_way, "reason", None)
+
+
+def test_json_of_one_shape_is_described_once() -> None:
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
+    rows: list[dict[str, object]] = [{"tenant": f"t{n}", "settings": f'{{"a": {n}}}'} for n in range(3)]
+
+    snapshot = snapshot_of(rows, columns)
+
+    assert len({id(tenant.paths) for tenant in snapshot.tenants.values()}) == 1

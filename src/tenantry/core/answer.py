@@ -50,7 +50,7 @@ class Answer:
 
 def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     """Select, encode, check and compress; raises InvalidAnswer rather than return what fails its check."""
-    chosen = yield from selection.of(list(snapshot.tenants.values()))
+    chosen = yield from selection.of(_candidates(snapshot, selection))
     parts: list[bytes] = []
     last = ""
     for some in sliced(chosen):
@@ -62,6 +62,15 @@ def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     yield
     compressed = (yield from _gzipped(body)) if len(body) >= WORTH_COMPRESSING else None
     return Answer(snapshot.revision, len(chosen), body, compressed)
+
+
+def _candidates(snapshot: Snapshot, selection: Selection) -> Sequence[Tenant]:
+    """Return the tenants that can meet the conditions, in order: those that are named by id are looked up."""
+    for condition in selection.conditions:
+        if condition.field == snapshot.mapping.shape.id and not condition.leaf:
+            named = (snapshot.tenants.get(value) for value in sorted(condition.values))
+            return [tenant for tenant in named if tenant is not None]
+    return list(snapshot.tenants.values())
 
 
 def _checked(part: bytes, tenants: Sequence[Tenant], snapshot: Snapshot, last: str) -> str:

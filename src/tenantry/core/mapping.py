@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,6 +13,7 @@ from tenantry.core.layout import End, Paths, Tree, laid_out, paths_of
 from tenantry.core.tenant import Row, Unusable
 from tenantry.core.values import Json, Nested, NoText
 
+_NO_PATHS: Paths = frozenset()
 EVERY_OTHER = "*"
 """In `source.retire`: each state that `source.serve` does not list."""
 
@@ -58,6 +59,11 @@ class RowMapping:
 
     _positions: dict[str, int] = field(init=False, repr=False, compare=False)
     _wanted: frozenset[str] | None = field(init=False, repr=False, compare=False)
+    _canonical: tuple[Callable[[str], str] | None, ...] = field(init=False, repr=False, compare=False)
+    _is_plain: bool = field(init=False, repr=False, compare=False)
+    """Whether text of every column is canonical as it is."""
+
+    _id_position: int = field(init=False, repr=False, compare=False)
     has_json: bool = field(init=False, repr=False, compare=False)
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """The names of the fields, in order."""
@@ -68,6 +74,10 @@ class RowMapping:
         object.__setattr__(self, "_positions", {column.name: n for n, column in enumerate(self.columns)})
         object.__setattr__(self, "_wanted", None if serve is None else frozenset((*serve, *retire)))
         object.__setattr__(self, "has_json", any(column.kind is Kind.JSON for column in self.fields))
+        kinds = [column.kind for column in self.columns]
+        object.__setattr__(self, "_canonical", tuple(values.CANONICAL.get(kind) for kind in kinds))
+        object.__setattr__(self, "_is_plain", not self.has_json and not any(self._canonical))
+        object.__setattr__(self, "_id_position", self._positions[self.shape.id])
         object.__setattr__(self, "names", tuple(column.name for column in self.fields))
 
     @classmethod
@@ -85,7 +95,7 @@ class RowMapping:
 
     def id_of(self, row: Row) -> str | None:
         """Return the id of a row, or None where it has none that can be used."""
-        position = self._positions[self.shape.id]
+        position = self._id_position
         try:
             text = self._text(position, row[position])
         except NoText:
@@ -94,6 +104,15 @@ class RowMapping:
 
     def map(self, row: Row, number: int) -> Draft | NotServed | Unusable:
         """Map one row; what is wrong with it is told, not raised, since other rows go on."""
+        if self._is_plain and self.shape.serve is None and len(row) == len(self.fields):
+            most = self.shape.max_text
+            for value in row:
+                if type(value) is not str or len(value) > most:
+                    break
+            else:
+                identifier: str = row[self._id_position]  # type: ignore[assignment]
+                if identifier and not identifier.isspace():
+                    return Draft(identifier, row, row, _NO_PATHS)  # type: ignore[arg-type]
         tenant = self.id_of(row)
         if tenant is None:
             return Unusable(number, "has no usable id", column=self.shape.id)
@@ -140,7 +159,7 @@ class RowMapping:
         text = value if type(value) is str else values.plain_text(value)
         if len(text) > self.shape.max_text:
             raise NoText(f"is longer than {self.shape.max_text} characters (source.max_text)")
-        canonical = values.CANONICAL.get(self.columns[position].kind)
+        canonical = self._canonical[position]
         return canonical(text) if canonical else text
 
     def _paths(self, parsed: Sequence[Json]) -> Paths:

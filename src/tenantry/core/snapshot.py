@@ -23,6 +23,7 @@ from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Row, Tenant, Unusable
 
 _ENCODER = msgspec.json.Encoder()
+_LIVE = (Draft, Tenant)
 _OUTWEIGHS_ALL = 10**9
 
 
@@ -78,6 +79,7 @@ class SnapshotBuilder:
         self._nameless: list[Unusable] = []
         self._without_entry: list[int] = []
         self._unusable: set[str] = set()
+        self._shapes: dict[Paths, Paths] = {}
         self._rows = 0
         self._unchanged = 0
         self._refuse_lost_fields()
@@ -106,6 +108,8 @@ class SnapshotBuilder:
 
     def _add_changed(self, row: Row) -> None:
         mapped = self._mapping.map(row, self._rows)
+        if isinstance(mapped, Draft) and mapped.paths:
+            mapped = self._with_shared_paths(mapped)
         if not isinstance(mapped, Unusable):
             self._enter(mapped.id, mapped)
         elif mapped.tenant is not None:
@@ -113,6 +117,11 @@ class SnapshotBuilder:
         else:
             self._nameless.append(mapped)
             self._without_entry.append(self._rows)
+
+    def _with_shared_paths(self, draft: Draft) -> Draft:
+        """Most rows have JSON of a few shapes: each is kept once."""
+        shared = self._shapes.setdefault(draft.paths, draft.paths)
+        return draft if shared is draft.paths else msgspec.structs.replace(draft, paths=shared)
 
     def _enter(self, tenant: str, entry: Entry) -> None:
         if tenant not in self._entries:
@@ -216,7 +225,8 @@ class SnapshotBuilder:
         made: dict[str, Tenant] = {}
         for some in sliced(ids):
             for tenant in some:
-                entry = self._kept.get(tenant) or self._entries[tenant]
+                # Each is let go as soon as it was used: there are many.
+                entry = self._kept.get(tenant) or self._entries.pop(tenant)
                 made[tenant] = entry if reusable and isinstance(entry, Tenant) else self._made(entry, tree)
             yield
         return made, (yield from self._revision(made))
@@ -229,7 +239,7 @@ class SnapshotBuilder:
         """Return the ids of all who are served, in order; the database's own order makes sorting cheap."""
         ids: list[str] = []
         for some in sliced(list(self._entries.items())):
-            ids += [tenant for tenant, entry in some if isinstance(entry, Draft | Tenant) and tenant not in self._kept]
+            ids += [tenant for tenant, entry in some if isinstance(entry, _LIVE) and tenant not in self._kept]
             yield
         ids += self._kept
         yield

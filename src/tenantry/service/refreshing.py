@@ -10,9 +10,13 @@ import asyncio
 from tenantry.core.errors import SourceError, SourceTooSlow, SourceWentBack
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.snapshot import Snapshot, SnapshotBuilder
-from tenantry.service.driving import driven, no_collection
+from tenantry.core.steps import sliced
+from tenantry.service.driving import collect_young, driven, no_collection, settle
 from tenantry.service.ports import Clock, Observer, TenantSource
 from tenantry.service.snapshots import SnapshotHolder
+
+_ROWS_OF_A_TURN = 250
+"""Rows that are mapped between two pauses: one to two milliseconds of work."""
 
 
 async def read_snapshot(source: TenantSource, shape: TableShape, previous: Snapshot | None, within: float) -> Snapshot:
@@ -32,8 +36,10 @@ async def _read(source: TenantSource, shape: TableShape, previous: Snapshot | No
         mapping = RowMapping.of(shape, reading.columns)
         builder = SnapshotBuilder(mapping, previous)
         async for rows in reading.rows([column.name for column in mapping.columns]):
-            builder.add(rows)
-            await asyncio.sleep(0)
+            for some in sliced(rows, _ROWS_OF_A_TURN):
+                builder.add(some)
+                await asyncio.sleep(0)
+            collect_young()
     return await driven(builder.finish(reading.position))
 
 
@@ -92,4 +98,6 @@ class Refresher:
         else:
             changed = previous is None or previous.revision != snapshot.revision
             self._holder.publish(snapshot, began)
+            if previous is None:
+                settle()
             self._observer.snapshot_published(snapshot, self._clock.monotonic() - began, changed=changed)
