@@ -286,3 +286,16 @@ def test_what_is_no_database_is_refused_without_repeating_it(written: str) -> No
         database_url(written)
 
     assert "source.url" in refused.value.message
+
+
+async def test_a_table_of_the_same_name_that_appears_during_a_read_is_not_read_instead(database: Database) -> None:
+    database.execute("CREATE SCHEMA sooner")
+    database.execute(f"ALTER DATABASE {database.name} SET search_path = sooner, public")
+    source = open_source(database.url(), "organization", "tenant", Limits())
+
+    async with source.read() as reading:
+        database.execute("CREATE TABLE sooner.organization (LIKE public.organization)")
+        rows = [row async for some in reading.rows(["tenant"]) for row in some]
+    await source.close()
+
+    assert len(rows) == 10

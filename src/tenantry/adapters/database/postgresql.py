@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from sqlalchemy import Text, cast, event, literal_column, select, text
+from sqlalchemy import Text, cast, event, literal_column, select, table, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
 from tenantry.adapters.database.source import Limits
@@ -99,7 +100,7 @@ class PostgreSQL:
         )
         event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text, insert=True)
 
-    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> TableClause | None:
         """Begin a read-only transaction and hold the table as it is.
 
         TRUNCATE and rewrites by ALTER TABLE are not transactional for readers: a snapshot taken before them finds
@@ -109,16 +110,19 @@ class PostgreSQL:
         await connection.execution_options(postgresql_readonly=True)
         limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
         await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
-        if await self._schema(connection, relation) is not None:
-            await connection.execute(select(literal_column("1")).select_from(relation).limit(0))
+        schema = await self._schema(connection, relation)
+        if schema is None:
+            return None
+        # With its schema: another one earlier in the search path may have a table of that name any moment.
+        found = table(relation.name, schema=quoted_name(schema, quote=True))
+        await connection.execute(select(literal_column("1")).select_from(found).limit(0))
+        return found
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
         """Read system, timeline and log position: on a standby what it has replayed."""
         row = (await connection.execute(text(_POSITION))).one()
-        # With its schema: another one earlier in the search path may have a table of that name tomorrow.
-        schema = await self._schema(connection, relation)
         return Position(
-            source=f"{row.system}/{row.database}/{schema}.{relation.name}",
+            source=f"{row.system}/{row.database}/{relation.fullname}",
             timeline=row.timeline,
             lsn=row.lsn,
             standby=row.standby,

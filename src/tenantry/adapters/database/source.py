@@ -39,8 +39,11 @@ class Database(Protocol):
 
     engine: AsyncEngine
 
-    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:
-        """Begin a read-only transaction in which the relation stays as it is, and bound how long statements take."""
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> TableClause | None:
+        """Begin a read-only transaction in which the relation stays as it is, and bound how long statements take.
+
+        Returns the relation by the one name that it has everywhere, or None if there is none.
+        """
         ...
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
@@ -137,12 +140,12 @@ class DatabaseSource:
                     raise
 
     async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
-        await self._database.begin(connection, self._relation)
-        position = await self._database.position(connection, self._relation)
-        columns = await self._database.columns(connection, self._relation)
-        if not columns:
+        relation = await self._database.begin(connection, self._relation)
+        if relation is None:
             raise MissingTable(f"Table {quoted(self._table_name)} does not exist.")
-        return DatabaseReading(self._database, connection, self._relation, self._id_column, position, columns)
+        position = await self._database.position(connection, relation)
+        columns = await self._database.columns(connection, relation)
+        return DatabaseReading(self._database, connection, relation, self._id_column, position, columns)
 
     async def close(self) -> None:
         """Give back all connections."""

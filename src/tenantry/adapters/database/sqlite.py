@@ -57,13 +57,14 @@ class SQLite:
         if not path.is_file():
             raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path))
 
-    async def begin(self, connection: AsyncConnection, relation: TableClause) -> None:  # noqa: ARG002
+    async def begin(self, connection: AsyncConnection, relation: TableClause) -> TableClause | None:
         """Begin a transaction, and end any statement that takes too long."""
         deadline = time.monotonic() + self._limits.statement.total_seconds()
         driver = (await connection.get_raw_connection()).driver_connection
         if driver is not None:
             await driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
         await connection.execute(text("BEGIN"))
+        return relation if await self.columns(connection, relation) else None
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:  # noqa: ARG002
         """Name the file: SQLite has no position that grows."""
