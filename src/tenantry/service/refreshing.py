@@ -76,6 +76,10 @@ class Refresher:
         while True:
             self._signal.clear()
             await self.refresh()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # A driver's clean-up may have put an error of its own in the place of the cancellation.
+                raise asyncio.CancelledError
             try:
                 async with asyncio.timeout(self._every):
                     await self._signal.wait()

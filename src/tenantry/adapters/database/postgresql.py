@@ -105,17 +105,18 @@ class PostgreSQL:
 
         TRUNCATE and rewrites by ALTER TABLE are not transactional for readers: a snapshot taken before them finds
         the new, empty file. So the locks that a read takes anyway, for a view on all below it, are taken first, by
-        a statement for no row; LOCK TABLE would want a right to the whole table, not only to some columns.
+        a statement for one row; LOCK TABLE would want a right to the whole table, not only to some columns.
         """
         await connection.execution_options(postgresql_readonly=True)
         limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
         await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
         schema = await self._schema(connection, relation)
-        if schema is None:
+        if schema is None or schema.startswith("pg_temp"):
+            # A temporary table of another client of the same pooled session is nobody's table of tenants.
             return None
         # With its schema: another one earlier in the search path may have a table of that name any moment.
         found = table(relation.name, schema=quoted_name(schema, quote=True))
-        await connection.execute(select(literal_column("1")).select_from(found).limit(0))
+        await connection.execute(select(literal_column("1")).select_from(found).limit(1))
         return found
 
     async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
