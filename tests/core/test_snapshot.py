@@ -163,13 +163,14 @@ def test_a_changed_type_under_last_good_parameters_fails_the_read() -> None:
         snapshot_of([{"tenant": "a", "plan": "["}], columns_of(tenant=Kind.TEXT, plan=Kind.JSON), previous=before)
 
 
-def test_an_unchanged_row_that_stands_twice_does_not_hide_that_another_is_gone() -> None:
-    before = snapshot_of(tenants(2))
+def test_while_an_id_stands_twice_no_tenant_leaves_since_the_surplus_row_may_be_its_own() -> None:
+    before = snapshot_of(tenants(3))
 
-    after = snapshot_of([*tenants(1), *tenants(1)], previous=before)
+    after = snapshot_of([*tenants(1), *tenants(1), *tenants(1)], previous=before)
 
-    assert served(after) == ["tenant-0000"]
+    assert served(after) == served(before)
     assert [row.tenant for row in after.quarantined] == ["tenant-0000"]
+    assert after.kept_for_nameless == 2
 
 
 def test_a_read_without_news_keeps_every_object() -> None:

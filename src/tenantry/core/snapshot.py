@@ -82,6 +82,7 @@ class SnapshotBuilder:
         self._shapes: dict[Paths, Paths] = {}
         self._rows = 0
         self._unchanged = 0
+        self._surplus = False
         self._refuse_lost_fields()
 
     def _refuse_lost_fields(self) -> None:
@@ -133,12 +134,14 @@ class SnapshotBuilder:
         if not (isinstance(entry, NotServed) and isinstance(self._entries[tenant], NotServed)):
             self._entries[tenant] = Unusable(self._rows, "has the id of another row", self._mapping.shape.id, tenant)
             self._unusable.add(tenant)
+            # Whose row it was before it got another's id, nobody knows: as with a row without one.
+            self._surplus = True
 
     def finish(self, position: Position) -> Steps[Snapshot]:
         """Make the snapshot; raises SourceError if a tenant's last good parameters cannot be carried over."""
         for tenant in self._unusable:
             self._keep_last_good(tenant)
-        kept_for_nameless = self._keep_for_nameless() if self._nameless else 0
+        kept_for_nameless = self._keep_for_nameless() if self._nameless or self._surplus else 0
         yield
         if self._mapping.has_json:
             yield from self._quarantine_odd_shapes()

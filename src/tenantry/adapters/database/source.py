@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Select, Text, cast, column, select, table
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import ColumnElement, TableClause
@@ -16,7 +17,7 @@ from sqlalchemy.sql.expression import ColumnElement, TableClause
 from tenantry.adapters.database.failures import as_source_errors
 from tenantry.adapters.database.urls import database_url
 from tenantry.core.columns import Column
-from tenantry.core.errors import MissingTable, quoted
+from tenantry.core.errors import ConfigurationError, MissingTable, quoted
 from tenantry.core.position import Position
 from tenantry.core.tenant import Row
 
@@ -161,4 +162,7 @@ def open_source(url: str, table_name: str, id_column: str, limits: Limits) -> Da
         return DatabaseSource(SQLite(found, limits), table_name, id_column)
     from tenantry.adapters.database.postgresql import PostgreSQL
 
-    return DatabaseSource(PostgreSQL(found, limits), table_name, id_column)
+    try:
+        return DatabaseSource(PostgreSQL(found, limits), table_name, id_column)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(["source.url has a host or port that cannot be used."]) from None
