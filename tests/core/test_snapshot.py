@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.core.columns import Column, Kind
-from tenantry.core.errors import MissingColumn, SourceError
+from tenantry.core.errors import LastGoodIncomplete, MissingColumn
 from tenantry.core.mapping import RowMapping, TableShape
 from tests.builders import answer_to, columns_of, served, sets_of, snapshot_of, tenants
 
@@ -112,7 +112,7 @@ def test_while_a_row_has_no_usable_id_no_tenant_leaves(no_id: object) -> None:
     after = snapshot_of(rows, previous=before)
 
     assert served(after) == served(before)
-    assert after.kept_for_nameless == 2
+    assert after.kept_in_doubt == 2
     assert after.quarantined[0].tenant is None
 
 
@@ -146,21 +146,114 @@ def test_a_column_that_vanishes_is_an_error_and_not_a_smaller_answer() -> None:
         snapshot_of(tenants(2), previous=before)
 
 
-def test_a_column_that_appears_is_served_and_last_good_parameters_have_it_empty() -> None:
-    before = snapshot_of(tenants(2))
-    rows = tenants(2, plan="pro")
+PLAIN = columns_of(tenant=Kind.TEXT, status=Kind.TEXT)
+WIDER = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, zone=Kind.TEXT)
+
+
+def test_last_good_parameters_take_a_column_that_appears_from_the_row_of_today() -> None:
+    before = snapshot_of(tenants(3))
+    rows = tenants(3, zone="pro")
     rows[0]["status"] = b"\xff"
+    rows[1] |= {"status": b"\xff", "zone": None}
 
     after = snapshot_of(rows, previous=before)
 
-    assert [(item["status"], item["plan"]) for item in sets_of(answer_to(after))] == [("active", ""), ("active", "pro")]
+    assert [(item["status"], item["zone"]) for item in sets_of(answer_to(after))] == [
+        ("active", "pro"),
+        ("active", ""),
+        ("active", "pro"),
+    ]
+    assert [row.kept for row in after.quarantined] == [True, True]
 
 
-def test_a_changed_type_under_last_good_parameters_fails_the_read() -> None:
-    before = snapshot_of([{"tenant": "a", "plan": "{"}], columns_of(tenant=Kind.TEXT, plan=Kind.TEXT))
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        pytest.param(
+            [{"tenant": "tenant-0000", "status": b"\xff", "zone": b"\xff"}, *tenants(2, zone="pro")[1:]],
+            "Row 1, column 'status', holds bytes that are not text.",
+            id="the row's own value cannot be used either",
+        ),
+        pytest.param(
+            [{"tenant": "tenant-0000", "status": "active", "zone": b"\xff"}, *tenants(2, zone="pro")[1:]],
+            "Row 1, column 'zone', holds bytes that are not text.",
+            id="it is the new value that cannot be used",
+        ),
+        pytest.param(
+            [{"tenant": "tenant-0000", "zone": "a"}, {"tenant": "tenant-0000", "zone": "b"}, *tenants(2, zone="x")[1:]],
+            "Row 2, column 'tenant', has the id of another row.",
+            id="two rows with the id say different things",
+        ),
+        pytest.param(
+            [{"tenant": None, "status": "active", "zone": "x"}, *tenants(1, zone="x")],
+            "Row 1, column 'tenant', has no usable id.",
+            id="there is no row",
+        ),
+    ],
+)
+def test_a_column_that_appears_is_never_made_up(rows: list[dict[str, object]], told: str) -> None:
+    before = snapshot_of(tenants(2))
 
-    with pytest.raises(SourceError, match="type"):
-        snapshot_of([{"tenant": "a", "plan": "["}], columns_of(tenant=Kind.TEXT, plan=Kind.JSON), previous=before)
+    with pytest.raises(LastGoodIncomplete) as failed:
+        snapshot_of(rows, WIDER, previous=before)
+
+    assert told in failed.value.message
+    assert "Column 'zone' is new or has another type" in failed.value.message
+
+
+def test_two_rows_of_one_id_that_agree_on_a_column_that_appears_stop_nobody() -> None:
+    before = snapshot_of(tenants(2))
+
+    after = snapshot_of([*tenants(1, zone="pro"), *tenants(2, zone="pro")], WIDER, previous=before)
+
+    assert [item["zone"] for item in sets_of(answer_to(after))] == ["pro", "pro"]
+
+
+def test_a_retired_row_that_stays_for_a_nameless_one_has_the_column_that_appears() -> None:
+    before = snapshot_of(tenants(2), PLAIN, **STATES)
+    rows: list[dict[str, object]] = [{"tenant": None, "status": "active"}, *tenants(2, zone="pro")]
+    rows[1]["status"] = "inactive"
+
+    after = snapshot_of(rows, WIDER, previous=before, **STATES)
+
+    assert [(item["status"], item["zone"]) for item in sets_of(answer_to(after))] == [("active", "pro")] * 2
+
+
+def test_a_new_tenant_whose_row_cannot_be_used_stops_nobody_when_a_column_appears() -> None:
+    before = snapshot_of(tenants(2), PLAIN)
+    rows = tenants(3, zone="pro")
+    rows[2]["zone"] = b"\xff"
+
+    after = snapshot_of(rows, WIDER, previous=before)
+
+    assert served(after) == ["tenant-0000", "tenant-0001"]
+    assert [(row.tenant, row.kept) for row in after.quarantined] == [("tenant-0002", False)]
+
+
+def test_a_column_that_became_json_is_taken_from_the_row_of_today_under_last_good_parameters() -> None:
+    before = snapshot_of([{"tenant": "a", "status": "active", "zone": "old"}], WIDER)
+    json = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, zone=Kind.JSON)
+
+    after = snapshot_of([{"tenant": "a", "status": b"\xff", "zone": '{"name": "new"}'}], json, previous=before)
+
+    assert sets_of(answer_to(after)) == [{"zone": {"name": "new"}, "status": "active", "tenant": "a"}]
+
+
+def test_a_changed_type_under_last_good_parameters_fails_the_read_if_the_row_has_no_such_value() -> None:
+    before = snapshot_of([{"tenant": "a", "zone": "{}"}], columns_of(tenant=Kind.TEXT, zone=Kind.TEXT))
+
+    with pytest.raises(LastGoodIncomplete, match="another type"):
+        snapshot_of([{"tenant": "a", "zone": "["}], columns_of(tenant=Kind.TEXT, zone=Kind.JSON), previous=before)
+
+
+def test_an_odd_shape_in_a_json_column_that_appears_fails_the_read_and_names_the_row() -> None:
+    before = snapshot_of(tenants(3), PLAIN)
+    json = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, zone=Kind.JSON)
+    rows = tenants(3, zone='{"a": 1}')
+    rows[2]["zone"] = '{"a": {"b": 1}}'
+
+    with pytest.raises(LastGoodIncomplete, match="Row 3, column 'zone', holds an object where most rows hold"):
+        snapshot_of(rows, json, previous=before)
 
 
 def test_while_an_id_stands_twice_no_tenant_leaves_since_the_surplus_row_may_be_its_own() -> None:
@@ -170,7 +263,7 @@ def test_while_an_id_stands_twice_no_tenant_leaves_since_the_surplus_row_may_be_
 
     assert served(after) == served(before)
     assert [row.tenant for row in after.quarantined] == ["tenant-0000"]
-    assert after.kept_for_nameless == 2
+    assert after.kept_in_doubt == 2
 
 
 def test_a_read_without_news_keeps_every_object() -> None:

@@ -158,7 +158,7 @@ def test_once_all_rows_are_good_nothing_is_left_of_what_was_wrong(tables: list[l
     last = read(good, snapshot)
 
     assert text(last) == text(read(good))
-    assert (last.complete, last.quarantined, last.kept_for_nameless) == (True, (), 0)
+    assert (last.complete, last.quarantined, last.kept_in_doubt) == (True, (), 0)
 
 
 @given(st.lists(st.lists(ANY_ROWS, max_size=5), min_size=2, max_size=4))

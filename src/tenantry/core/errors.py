@@ -258,6 +258,12 @@ class RefusedColumn(SourceError):
     remedy = "Name the columns to serve in source.parameters."
 
 
+class LastGoodIncomplete(SourceError):
+    """The last good parameters that have to stay lack a column that is new or has another type since."""
+
+    remedy = "Correct the row. Until then the last good snapshot stays in use, and `tenantry check` names the row."
+
+
 class SourceWentBack(SourceError):
     """The database is at an earlier position than the snapshot in use, or is another one."""
 

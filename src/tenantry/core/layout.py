@@ -26,6 +26,9 @@ Paths: TypeAlias = frozenset[End]
 Mark: TypeAlias = tuple[Path, str]
 """A path that does not fit in some role: as a `leaf`, as an `object` on the way, or as any `end`."""
 
+Misfit: TypeAlias = tuple[str, str]
+"""Why a row's JSON does not fit with the others': the column, and the reason."""
+
 Tree: TypeAlias = "dict[str, Tree]"
 """A layout: keys to what is below them; an empty mapping is a leaf."""
 
@@ -68,25 +71,25 @@ class Census:
             self.paths.update(dict.fromkeys(objects | {path for path, _ in paths}, number))
 
 
-def conflicts(rows: Mapping[Paths, int]) -> dict[Paths, str]:
+def conflicts(rows: Mapping[Paths, int]) -> dict[Paths, Misfit]:
     """Return the path sets that do not fit with the others and why, given how many rows have each."""
     census = Census(rows)
     unfit = _names_that_clash(census) | _shapes_that_clash(census)
     unfit |= _beyond_the_bound(census, unfit)
     if not unfit:
         return {}
-    return {paths: reason for paths in rows if (reason := _reason(paths, unfit))}
+    return {paths: misfit for paths in rows if (misfit := _misfit(paths, unfit))}
 
 
-def _reason(paths: Paths, unfit: Mapping[Mark, str]) -> str:
+def _misfit(paths: Paths, unfit: Mapping[Mark, str]) -> Misfit | None:
     """Return why a path set does not fit: for one of its ends, or for an object on the way there."""
     for path, leaf in sorted(paths):
         marks: list[Mark] = [(path[:length], "object") for length in range(1, len(path))]
         marks += [(path, "end"), *([(path, "leaf")] if leaf else [])]
         for mark in marks:
             if mark in unfit:
-                return unfit[mark]
-    return ""
+                return path[0], unfit[mark]
+    return None
 
 
 def _shapes_that_clash(census: Census) -> dict[Mark, str]:
@@ -115,7 +118,7 @@ def _beyond_the_bound(census: Census, unfit: Mapping[Mark, str]) -> dict[Mark, s
     """Find the rarest paths beyond what a snapshot may have."""
     totals: Counter[Path] = Counter()
     for (path, leaf), number in census.ends.items():
-        if not _reason(frozenset({(path, leaf)}), unfit):
+        if not _misfit(frozenset({(path, leaf)}), unfit):
             totals[path] += number
     ordered = sorted(totals, key=lambda path: (-totals[path], path))
     return {

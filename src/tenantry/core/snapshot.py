@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from tenantry.core.carrying import LastGood
 from tenantry.core.columns import Column
 from tenantry.core.errors import MissingColumn, SourceError, listed, quoted
 from tenantry.core.layout import Paths, Tree, conflicts, tree_of
@@ -44,8 +45,8 @@ class Snapshot:
     """Rows read, served or not."""
 
     quarantined: tuple[Unusable, ...] = ()
-    kept_for_nameless: int = 0
-    """Tenants without a served row that stay because some row has no usable id."""
+    kept_in_doubt: int = 0
+    """Tenants without a served row that stay, since some row may be theirs: it has no usable id, or another's."""
 
     complete: bool = True
     """False while a tenant may be missing because its last good parameters were never known."""
@@ -72,17 +73,18 @@ class SnapshotBuilder:
         self._mapping = mapping
         self._previous = previous
         self._known: Mapping[str, Tenant] = previous.tenants if previous else {}
+        self._last_good = LastGood(self._known, previous.mapping if previous else None, mapping)
         self._same_mapping = previous is not None and previous.mapping == mapping
         self._id_position = mapping.position_of(mapping.shape.id)
         self._entries: dict[str, Entry] = {}
         self._kept: dict[str, Draft | Tenant] = {}
         self._nameless: list[Unusable] = []
+        self._surplus: list[Unusable] = []
         self._without_entry: list[int] = []
         self._unusable: set[str] = set()
         self._shapes: dict[Paths, Paths] = {}
         self._rows = 0
         self._unchanged = 0
-        self._surplus = False
         self._refuse_lost_fields()
 
     def _refuse_lost_fields(self) -> None:
@@ -111,12 +113,12 @@ class SnapshotBuilder:
         mapped = self._mapping.map(row, self._rows)
         if isinstance(mapped, Draft) and mapped.paths:
             mapped = self._with_shared_paths(mapped)
-        if not isinstance(mapped, Unusable):
-            self._enter(mapped.id, mapped)
-        elif mapped.tenant is not None:
-            self._enter(mapped.tenant, mapped)
+        tenant = mapped.tenant if isinstance(mapped, Unusable) else mapped.id
+        if tenant is not None:
+            self._last_good.note(tenant, row)
+            self._enter(tenant, mapped)
         else:
-            self._nameless.append(mapped)
+            self._nameless.append(mapped)  # type: ignore[arg-type]
             self._without_entry.append(self._rows)
 
     def _with_shared_paths(self, draft: Draft) -> Draft:
@@ -132,16 +134,17 @@ class SnapshotBuilder:
             return
         self._without_entry.append(self._rows)
         if not (isinstance(entry, NotServed) and isinstance(self._entries[tenant], NotServed)):
-            self._entries[tenant] = Unusable(self._rows, "has the id of another row", self._mapping.shape.id, tenant)
+            surplus = Unusable(self._rows, "has the id of another row", self._mapping.shape.id, tenant)
+            self._entries[tenant] = surplus
             self._unusable.add(tenant)
             # Whose row it was before it got another's id, nobody knows: as with a row without one.
-            self._surplus = True
+            self._surplus.append(surplus)
 
     def finish(self, position: Position) -> Steps[Snapshot]:
-        """Make the snapshot; raises SourceError if a tenant's last good parameters cannot be carried over."""
+        """Make the snapshot; raises LastGoodIncomplete rather than make up a value."""
         for tenant in self._unusable:
             self._keep_last_good(tenant)
-        kept_for_nameless = self._keep_for_nameless() if self._nameless or self._surplus else 0
+        kept_in_doubt = self._keep_in_doubt()
         yield
         if self._mapping.has_json:
             yield from self._quarantine_odd_shapes()
@@ -157,37 +160,29 @@ class SnapshotBuilder:
             position=position,
             rows=self._rows,
             quarantined=tuple(sorted((*unusable, *self._nameless), key=lambda row: row.row)),
-            kept_for_nameless=kept_for_nameless,
+            kept_in_doubt=kept_in_doubt,
             complete=was_complete or not (self._nameless or any(not row.kept for row in unusable)),
         )
 
     def _keep_last_good(self, tenant: str) -> None:
         row = self._entries[tenant]
-        carried = self._carried(tenant)
-        if carried is not None:
-            self._kept[tenant] = carried
         if isinstance(row, Unusable):
+            carried = self._last_good.of(tenant, row)
+            if carried is not None:
+                self._kept[tenant] = carried
             self._entries[tenant] = msgspec.structs.replace(row, kept=carried is not None)
 
-    def _keep_for_nameless(self) -> int:
-        """Keep every tenant of the snapshot before that has no served row: the nameless one may be its own."""
+    def _keep_in_doubt(self) -> int:
+        """Keep every tenant of the snapshot before that has no served row, while it is not known whose some row is."""
+        doubtful = [*self._nameless, *self._surplus]
+        if not doubtful:
+            return 0
         gone = [tenant for tenant in self._known if isinstance(self._entries.get(tenant), NotServed | None)]
         for tenant in gone:
-            carried = self._carried(tenant)
+            carried = self._last_good.of(tenant, doubtful[0])
             if carried is not None:
                 self._kept[tenant] = carried
         return len(gone)
-
-    def _carried(self, tenant: str) -> Draft | Tenant | None:
-        """Return a tenant as the snapshot before had it, under the columns of today."""
-        before = self._known.get(tenant)
-        if before is None or self._previous is None or self._same_mapping:
-            return before
-        values = dict(zip((column.name for column in self._previous.mapping.columns), before.row, strict=True))
-        mapped = self._mapping.map(tuple(values.get(column.name) for column in self._mapping.columns), 0)
-        if not isinstance(mapped, Draft):
-            raise SourceError("A column changed its type while the last good parameters of a row had to be kept.")
-        return mapped
 
     def _live(self) -> list[tuple[str, Draft | Tenant]]:
         return [(tenant, entry) for tenant, entry in self._entries.items() if isinstance(entry, Draft | Tenant)]
@@ -208,8 +203,8 @@ class SnapshotBuilder:
             if not misfits:
                 raise SourceError("The last good parameters of rows that cannot be used do not fit together.")
             numbers = self._numbers()
-            for tenant, reason in misfits:
-                self._entries[tenant] = Unusable(numbers[tenant], reason, tenant=tenant)
+            for tenant, (column, reason) in misfits:
+                self._entries[tenant] = Unusable(numbers[tenant], reason, column, tenant)
                 self._unusable.add(tenant)
                 self._keep_last_good(tenant)
 
