@@ -13,6 +13,7 @@ from tenantry.adapters.database.urls import database_url
 from tenantry.core.errors import (
     ConfigurationError,
     MissingTable,
+    RefusedColumn,
     SourceDenied,
     SourceError,
     SourceLoginFailed,
@@ -75,6 +76,33 @@ async def test_a_domain_is_what_it_is_made_of(database: Database) -> None:
     database.execute("CREATE DOMAIN settings AS jsonb")
 
     assert await values_of(database, "settings", """'{"a": 1}'""") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("base", "value", "answered"),
+    [
+        ("jsonb", """'{"n": 1.50}'""", {"n": "1.50"}),
+        ("double precision", "1e20", "100000000000000000000"),
+        ("numeric(10,2)", "1.5", "1.50"),
+        ("timestamptz", "'2026-01-02 03:04:05+02'", "2026-01-02T01:04:05Z"),
+    ],
+)
+async def test_a_domain_over_a_domain_is_what_lies_below_all_of_them(
+    database: Database, base: str, value: str, answered: object
+) -> None:
+    database.execute(f"CREATE DOMAIN one_level AS {base}")
+    database.execute("CREATE DOMAIN two_levels AS one_level CHECK (VALUE IS NOT NULL)")
+    database.execute("CREATE DOMAIN three_levels AS two_levels")
+
+    assert await values_of(database, "three_levels", value) == answered
+
+
+async def test_bytes_are_refused_through_any_number_of_domains(database: Database) -> None:
+    database.execute("CREATE DOMAIN one_level AS bytea")
+    database.execute("CREATE DOMAIN two_levels AS one_level")
+
+    with pytest.raises(RefusedColumn, match="bytes"):
+        await values_of(database, "two_levels", "'x'")
 
 
 async def test_not_a_number_is_quarantined(database: Database) -> None:

@@ -61,13 +61,16 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
 """
 
 _COLUMNS = """
-SELECT a.attname, coalesce(base.typname, t.typname)
-FROM pg_attribute a
-JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_type base ON t.typtype = 'd' AND base.oid = t.typbasetype
-WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
+WITH RECURSIVE made (number, name, type) AS (
+    SELECT a.attnum, a.attname, a.atttypid
+    FROM pg_attribute a
+    WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT made.number, made.name, t.typbasetype FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd'
+)
+SELECT made.name, t.typname FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype <> 'd' ORDER BY made.number
 """
+"""A domain may be made of another one, and that of another: what counts is the type below all of them."""
 
 _OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
 """A server that vanished without a word is noticed in seconds; a URL may say otherwise."""
