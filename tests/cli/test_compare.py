@@ -169,8 +169,10 @@ def test_an_answer_that_is_none_is_never_taken_for_an_empty_one(
     assert "cannot be read" in ended.err
 
 
-def test_numbers_and_nulls_of_the_other_side_are_shown_as_they_are(tenantry: Command, file: SQLiteFile) -> None:
-    theirs = [{"tenant": "acme", "status": None}, {"tenant": "beta", "status": 1}]
+def test_numbers_and_nulls_of_the_other_side_are_shown_as_argo_cd_renders_them(
+    tenantry: Command, file: SQLiteFile
+) -> None:
+    theirs = [{"tenant": "acme", "status": None}, {"tenant": "beta", "status": 1000000}]
     body = json.dumps({"output": {"parameters": theirs}}).encode()
 
     with answering(body) as url:
@@ -181,8 +183,8 @@ def test_numbers_and_nulls_of_the_other_side_are_shown_as_they_are(tenantry: Com
 
     found = [(one["tenant"], one["field"], one["ours"], one["theirs"]) for one in json.loads(ended.out)["differences"]]
     assert found == [
-        ("acme", "status", "active", "null"),
-        ("beta", "status", "trial", "1"),
+        ("acme", "status", "active", "<nil> (null)"),
+        ("beta", "status", "trial", "1e+06 (number)"),
         ("gamma", "", "(present)", "(absent)"),
     ]
 

@@ -49,7 +49,8 @@ def compare(
     """Ask another plugin what an ApplicationSet would ask, and show where tenantry would answer differently.
 
     Our side is a read of its own. Ends with 0 when nothing differs, with 1 and the differences when something does.
-    Fields that only tenantry has are listed, not counted.
+    Fields that only tenantry has are listed, not counted. Values are told as Argo CD renders them: what is no text,
+    such as a number, differs from text and is shown with its type.
 
     \b
     Example:
