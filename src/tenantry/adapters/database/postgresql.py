@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from sqlalchemy import Text, cast, event, literal_column, select, table, text
@@ -16,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
+from tenantry.adapters.database.calls import MOMENT
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
@@ -101,7 +106,15 @@ class PostgreSQL:
             isolation_level="READ COMMITTED",
             hide_parameters=True,
         )
-        event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text, insert=True)
+        self._driver: psycopg.AsyncConnection[object] | None = None
+        event.listen(self.engine.sync_engine, "connect", self._connected, insert=True)
+
+    def _connected(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        """Read a database without an encoding (SQL_ASCII), whose text psycopg would give as bytes throughout."""
+        self._driver = driver = connection.driver_connection
+        if driver.info.encoding == "ascii":
+            for kind in ("text", "varchar", "bpchar", "name"):
+                driver.adapters.register_loader(kind, _LenientText)
 
     async def begin(self, connection: AsyncConnection, relation: TableClause) -> TableClause | None:
         """Begin a read-only transaction and hold the table as it is.
@@ -153,8 +166,17 @@ class PostgreSQL:
         """Return a row: all of it is text already."""
         return tuple(values)
 
-    async def stop(self, connection: AsyncConnection) -> None:
-        """Do nothing: psycopg cancels on the server what is cancelled here."""
+    async def interrupt(self) -> None:
+        """Cancel the statement on the server, if that can still be reached."""
+        if self._driver is not None:
+            with suppress(psycopg.Error, OSError):
+                await self._driver.cancel_safe(timeout=MOMENT)
+
+    def hang_up(self) -> None:
+        """Shut the socket down, at which psycopg, which waits for it, sees the end of the connection."""
+        if self._driver is not None and not self._driver.closed:
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self._driver.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def _milliseconds(limit: timedelta) -> str:
@@ -171,11 +193,3 @@ class _LenientText(Loader):
             return stored.decode()
         except UnicodeDecodeError:
             return stored
-
-
-def _keep_what_is_not_text(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Read a database without an encoding (SQL_ASCII), whose text psycopg would give as bytes throughout."""
-    driver = connection.driver_connection
-    if driver.info.encoding == "ascii":
-        for kind in ("text", "varchar", "bpchar", "name"):
-            driver.adapters.register_loader(kind, _LenientText)

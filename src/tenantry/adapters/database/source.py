@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Select, Text, cast, column, select, table
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
+from tenantry.adapters.database.calls import briefly, undisturbed
 from tenantry.adapters.database.failures import as_source_errors
 from tenantry.adapters.database.urls import database_url
 from tenantry.core.columns import Column
@@ -63,8 +64,12 @@ class Database(Protocol):
         """Return a row as text, None and bytes that are not text."""
         ...
 
-    async def stop(self, connection: AsyncConnection) -> None:
-        """Stop a statement that nobody waits for any more."""
+    async def interrupt(self) -> None:
+        """Ask the connection that was opened last to end its statement, which nobody waits for any more."""
+        ...
+
+    def hang_up(self) -> None:
+        """End that connection below the driver, without a word to the server."""
         ...
 
 
@@ -100,13 +105,19 @@ class DatabaseReading:
         self._id_column = id_column
         self.position = position
         self.columns = columns
+        self._result: AsyncResult[*tuple[Any, ...]] | None = None
 
     async def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """Give every row in slices, in order of id."""
         with as_source_errors():
-            async with self._connection.stream(self._statement(columns)) as result:
-                async for rows in result.partitions(SLICE):
-                    yield [self._database.row(row) for row in rows]
+            self._result = await undisturbed(self._connection.stream(self._statement(columns)).start(), self._database)
+            while rows := await undisturbed(self._result.fetchmany(SLICE), self._database):
+                yield [self._database.row(row) for row in rows]
+
+    async def drop(self) -> None:
+        """Close the rows that were not read to their end."""
+        if self._result is not None:
+            await self._result.close()
 
     def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
         """Order by the bytes of the id's text, which is the order of answers: sorting again then costs little."""
@@ -132,13 +143,17 @@ class DatabaseSource:
 
     @asynccontextmanager
     async def _read(self) -> AsyncIterator[DatabaseReading]:
+        connection = self._database.engine.connect()
+        reading: DatabaseReading | None = None
         with as_source_errors():
-            async with self._database.engine.connect() as connection:
-                try:
-                    yield await self._begun(connection)
-                except BaseException:
-                    await self._database.stop(connection)
-                    raise
+            try:
+                await undisturbed(connection.start(), self._database)
+                reading = await undisturbed(self._begun(connection), self._database)
+                yield reading
+                await undisturbed(connection.close(), self._database)
+            except BaseException:
+                await briefly(_drop(connection, reading))
+                raise
 
     async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
         relation = await self._database.begin(connection, self._relation)
@@ -151,6 +166,16 @@ class DatabaseSource:
     async def close(self) -> None:
         """Give back all connections."""
         await self._database.engine.dispose()
+
+
+async def _drop(connection: AsyncConnection, reading: DatabaseReading | None) -> None:
+    """Close the connection of a read that failed: nobody knows what is under way on it, so nobody gets it again."""
+    if connection.sync_connection is not None and not connection.closed:
+        if reading is not None:
+            with suppress(SQLAlchemyError):
+                await reading.drop()
+        await connection.invalidate()
+        await connection.close()
 
 
 def open_source(url: str, table_name: str, id_column: str, limits: Limits) -> DatabaseSource:

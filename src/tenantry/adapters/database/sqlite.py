@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+import aiosqlite
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -48,8 +50,14 @@ class SQLite:
         self.engine = create_async_engine(
             url, poolclass=NullPool, connect_args={"timeout": limits.lock.total_seconds()}, hide_parameters=True
         )
-        event.listen(self.engine.sync_engine, "connect", _keep_what_is_not_text)
+        self._driver: aiosqlite.Connection | None = None
+        event.listen(self.engine.sync_engine, "connect", self._connected)
         event.listen(self.engine.sync_engine, "do_connect", self._refuse_missing_file)
+
+    def _connected(self, connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        """Let bytes that are not UTF-8 through as bytes: the row is quarantined, and the others are read."""
+        self._driver = connection.driver_connection
+        connection.driver_connection.text_factory = _lenient_text
 
     def _refuse_missing_file(self, *_: object) -> None:
         """Fail before the driver starts its thread, which a failed opening may leave behind (aiosqlite 0.22)."""
@@ -85,11 +93,14 @@ class SQLite:
         """Return a row as text."""
         return text_row(values)
 
-    async def stop(self, connection: AsyncConnection) -> None:
+    async def interrupt(self) -> None:
         """Interrupt the statement: the thread behind the connection does not hear of a cancelled task."""
-        driver = (await connection.get_raw_connection()).driver_connection
-        if driver is not None:
-            await driver.interrupt()
+        if self._driver is not None:
+            with suppress(ValueError):  # which aiosqlite raises when the connection is closed
+                await self._driver.interrupt()
+
+    def hang_up(self) -> None:
+        """Do nothing: there is nobody on the other side."""
 
 
 def _kind(declared: str) -> Kind:
@@ -107,11 +118,6 @@ def _text(value: object) -> object:
         return plain_text(value)
     except NoText:
         return value if isinstance(value, bytes) else str(value)
-
-
-def _keep_what_is_not_text(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Let bytes that are not UTF-8 through as bytes: the row is quarantined, and the others are read."""
-    connection.driver_connection.text_factory = _lenient_text
 
 
 def _lenient_text(stored: bytes) -> str | bytes:

@@ -1,0 +1,171 @@
+"""A read that is cancelled, by its time limit or by the end of the service, ends at once and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
+from tenantry.core.errors import SourceTooSlow
+from tenantry.core.mapping import TableShape
+from tenantry.service.refreshing import read_snapshot
+from tests.builders import served
+from tests.support.postgres import Database
+from tests.support.proxy import FaultProxy
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+ROWS = 60_000
+TRIES = 40
+PATIENCE = 4.0
+"""Seconds: what the clean-up of a read that is cancelled may take at the very most, on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "tenants.db"
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("CREATE TABLE organization (tenant TEXT, status TEXT)")
+        rows = ((f"tenant-{number:06}", "active") for number in range(ROWS))
+        connection.executemany("INSERT INTO organization VALUES (?, ?)", rows)
+    connection.close()
+    return path
+
+
+@contextlib.asynccontextmanager
+async def source_of(url: str, limits: Limits | None = None) -> AsyncIterator[DatabaseSource]:
+    source = open_source(url, "organization", "tenant", limits or Limits())
+    try:
+        yield source
+    finally:
+        await asyncio.wait_for(source.close(), PATIENCE)
+
+
+async def read(source: DatabaseSource, within: float = 30) -> list[str]:
+    return served(await read_snapshot(source, TableShape(), None, within))
+
+
+async def ended_by(reading: asyncio.Task[list[str]]) -> BaseException | None:
+    done, _ = await asyncio.wait([reading], timeout=PATIENCE)
+    assert done, "the read goes on although it was cancelled"
+    return asyncio.CancelledError() if reading.cancelled() else reading.exception()
+
+
+async def test_a_read_of_sqlite_that_is_cancelled_at_any_moment_ends_as_cancelled(
+    long_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = threading.active_count()
+    async with source_of(f"sqlite:///{long_file}") as source:
+        began = time.monotonic()
+        await read(source)
+        whole = time.monotonic() - began
+        ends = []
+        for number in range(TRIES):
+            reading = asyncio.create_task(read(source))
+            await asyncio.sleep(whole * number / TRIES)
+            reading.cancel()
+            ends.append(type(await ended_by(reading)))
+        assert len(await read(source)) == ROWS
+
+    assert set(ends) <= {asyncio.CancelledError, type(None)}
+    assert ends.count(asyncio.CancelledError) > TRIES / 2
+    assert caplog.messages == []
+    eventually(lambda: threading.active_count() <= before, what="No thread of a driver")
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.005, 0.02, 0.05])
+async def test_a_read_of_sqlite_that_takes_too_long_is_told_as_that(
+    long_file: Path, moment: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    statement = timedelta(seconds=moment)
+    async with source_of(f"sqlite:///{long_file}", Limits(statement=statement)) as source:
+        with pytest.raises(SourceTooSlow):
+            await read(source, within=10 if moment else 0.05)
+
+    assert caplog.messages == []
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(database.server.port).start()
+    yield proxy
+    proxy.stop()
+
+
+SLOW = """
+CREATE FUNCTION slow(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.15); RETURN $1; END';
+ALTER TABLE organization RENAME TO stored;
+CREATE VIEW organization AS SELECT id, slow(tenant) AS tenant, status FROM stored
+"""
+"""A view that takes seconds for its ten rows."""
+
+
+async def until_it_runs(database: Database) -> None:
+    running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tenantry' AND query LIKE 'FETCH%'"
+    async with asyncio.timeout(10):
+        while database.execute(running) == [(0,)]:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["the server answers", "nothing comes back"])
+async def test_a_read_of_postgresql_that_is_cancelled_ends_at_once(
+    database: Database, proxy: FaultProxy, silent: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with source_of(database.url(port=proxy.port)) as source:
+        database.execute(SLOW)
+        reading = asyncio.create_task(read(source))
+        await until_it_runs(database)
+        proxy.black_hole = silent
+        reading.cancel()
+        assert type(await ended_by(reading)) is asyncio.CancelledError
+
+        proxy.heal()
+        assert len(await read(source)) == 10
+
+    assert caplog.messages == []
+
+
+async def test_a_statement_of_a_read_that_is_cancelled_ends_on_the_server_too(
+    database: Database,
+) -> None:
+    async with source_of(database.url()) as source:
+        database.execute(SLOW)
+        reading = asyncio.create_task(read(source))
+        await until_it_runs(database)
+        reading.cancel()
+        await ended_by(reading)
+
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tenantry' AND state = 'active'"
+        assert database.execute(busy) == [(0,)]
+
+
+@pytest.mark.parametrize("moment", ["between two reads", "in a read"])
+async def test_a_connection_that_falls_silent_ends_the_read_by_its_own_limit(
+    database: Database, proxy: FaultProxy, moment: str
+) -> None:
+    async with source_of(database.url(port=proxy.port)) as source:
+        await read(source)
+        if moment == "in a read":
+            database.execute(SLOW)
+            reading = asyncio.create_task(read(source, within=1))
+            await until_it_runs(database)
+            proxy.black_hole = True
+        else:
+            proxy.black_hole = True
+            reading = asyncio.create_task(read(source, within=1))
+        began = time.monotonic()
+        assert type(await ended_by(reading)) is SourceTooSlow
+        assert time.monotonic() - began < PATIENCE
+
+        proxy.heal()
+        assert len(await read(source)) == 10
