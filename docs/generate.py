@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 
 from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.cli.main import commands
-from tenantry.config.settings import SETTINGS
+from tenantry.config.table import SETTINGS
 from tenantry.core import errors
 from tenantry.core.errors import TenantryError, first_line
 from tenantry.service.snapshots import SnapshotHolder

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from tenantry.config.loading import load, load_with_origins, require_source, require_tokens
-from tenantry.config.settings import SETTINGS, Settings
+from tenantry.config.settings import Settings
+from tenantry.config.table import SETTINGS
 from tenantry.core.errors import ConfigurationError
 from tenantry.core.secret import Secret
 

@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tenantry.config.settings import (
-    SETTINGS,
-    Setting,
-    Settings,
-    SourceSettings,
-    parse_duration,
-    parse_size,
-    settings_of,
-    show_duration,
-    show_size,
-)
+from tenantry.config.quantities import parse_duration, parse_size, show_duration, show_size
+from tenantry.config.settings import Settings, SourceSettings
+from tenantry.config.table import SETTINGS, Setting, settings_of
 from tenantry.core.secret import Secret
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from tenantry.config.loading import load
-from tenantry.config.settings import SETTINGS, Setting, Settings
+from tenantry.config.settings import Settings
+from tenantry.config.table import SETTINGS, Setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

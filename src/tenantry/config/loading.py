@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-from tenantry.config.settings import SETTINGS, URL_EXAMPLE, Setting, Settings, settings_of, show_duration
+from tenantry.config.addresses import URL_EXAMPLE, has_password
+from tenantry.config.quantities import show_duration
+from tenantry.config.settings import Settings
+from tenantry.config.table import SETTINGS, Setting, settings_of
+from tenantry.config.wording import every, printable, told_name, unknown
 from tenantry.core.errors import ConfigurationError, nearest, quoted
 from tenantry.core.secret import Secret
 
@@ -37,8 +41,6 @@ _LINK_NAME = re.compile(
 )
 _LINK_VALUE = re.compile(r"\s*(tcp|udp|sctp)://\S*\s*")
 
-_PASSWORD_IN_URL = re.compile(r"[^:/]*://[^:/]*:[^@]+@")
-_SECRET_OPTIONS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 _HOSTS = re.compile(r"[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
@@ -148,7 +150,7 @@ def _split(text: str) -> list[str]:
 
 
 def _take_file(reading: _Reading, path: Path) -> None:
-    name = _printable(str(path))
+    name = printable(str(path))
     try:
         document = _document(path)
     except ValueError as wrong:
@@ -158,7 +160,7 @@ def _take_file(reading: _Reading, path: Path) -> None:
     for key, content in document.items():
         origin = f"{name} line {_line(document, key)}"
         if key not in _SECTIONS:
-            reading.problems.append(f"{origin}: {_unknown(str(key), 'section', _SECTIONS)}")
+            reading.problems.append(f"{origin}: {unknown(str(key), 'section', _SECTIONS)}")
         elif content is not None and not isinstance(content, dict):
             reading.problems.append(f"{origin}: {key} is a section, with settings below it.")
         else:
@@ -188,7 +190,7 @@ def _document(path: Path) -> dict[object, object]:
         raise ValueError(": is larger than 1MiB, which is no configuration file.")
     if not isinstance(document, dict):
         raise ValueError(
-            f": is {'empty' if document is None else 'not a mapping'}. Known sections: {_listed(_SECTIONS)}."
+            f": is {'empty' if document is None else 'not a mapping'}. Known sections: {every(_SECTIONS)}."
         )
     return document
 
@@ -200,7 +202,7 @@ def _yaml_problem(error: Exception) -> str:
     problem = str(getattr(error, "problem", "") or "")
     if problem.startswith("found duplicate key"):
         key = problem.partition('"')[2].partition('" with value')[0]
-        return f"{line}: the key {_told_name(key)} stands twice in one mapping."
+        return f"{line}: the key {told_name(key)} stands twice in one mapping."
     return f"{line}: is not YAML." if not problem or re.search("['\"]", problem) else f"{line}: is not YAML: {problem}."
 
 
@@ -210,7 +212,7 @@ def _take_section(reading: _Reading, section: str, content: Mapping[object, obje
         origin = f"{file} line {_line(content, name)}"
         setting = by_name.get(str(name))
         if setting is None:
-            reading.problems.append(f"{origin}: {_unknown(str(name), f'setting in {section}', by_name)}")
+            reading.problems.append(f"{origin}: {unknown(str(name), f'setting in {section}', by_name)}")
         elif setting.flag is None:
             reading.refuse(setting, origin, _BY_ENVIRONMENT_ONLY.format(env=setting.env))
         elif value is not None or setting.default is not None:
@@ -267,7 +269,7 @@ def _take_environment(reading: _Reading, variables: Mapping[str, str]) -> None:
         setting = _BY_ENV.get(name)
         if setting is None:
             if name.startswith("TENANTRY_") and name != CONFIG_VARIABLE:
-                reading.problems.append(f"environment {_printable(name)}: {_unknown_variable(name)}")
+                reading.problems.append(f"environment {printable(name)}: {_unknown_variable(name)}")
         elif value.strip():
             given = _split(value) if setting.kind.many else [value.strip()]
             reading.put(setting, given, f"environment {name}")
@@ -276,33 +278,27 @@ def _take_environment(reading: _Reading, variables: Mapping[str, str]) -> None:
 def _unknown_variable(name: str) -> str:
     if name == "TENANTRY_TOKENS_VALUE":
         return "the token's variable is AUTH_TOKEN."
-    return f"is not a setting. Known: {_listed(_VARIABLES)}.{nearest(name, _VARIABLES)}"
+    return f"is not a setting. Known: {every(_VARIABLES)}.{nearest(name, _VARIABLES)}"
 
 
 def _take_flags(reading: _Reading, flags: Mapping[str, str | Sequence[str]]) -> None:
     for key, value in flags.items():
-        origin = f"flag --{_printable(re.sub('[._]', '-', key))}"
+        origin = f"flag --{printable(re.sub('[._]', '-', key))}"
         setting = _BY_KEY.get(key)
         given = [value] if isinstance(value, str) else list(value)
         if setting is None:
-            reading.problems.append(f"{origin}: {_unknown(key, 'setting', _BY_KEY)}")
+            reading.problems.append(f"{origin}: {unknown(key, 'setting', _BY_KEY)}")
         elif setting.flag is None:
             reading.refuse(setting, origin, _BY_ENVIRONMENT_ONLY.format(env=setting.env))
         elif setting.kind.many:
             reading.put(setting, [part for text in given for part in _split(text)], origin)
         elif len(given) != 1:
             reading.refuse(setting, origin, "It takes one value.")
-        elif setting.secret and _has_password(given[0]):
+        elif setting.secret and has_password(given[0]):
             why = f"A password in a flag stands in the list of processes: give it as {setting.env} or in the file."
             reading.refuse(setting, origin, why)
         else:
             reading.put(setting, given, origin)
-
-
-def _has_password(url: str) -> bool:
-    """Tell whether a URL holds a password, read as SQLAlchemy reads it."""
-    options = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
-    return bool(_PASSWORD_IN_URL.match(url)) or not options.isdisjoint(_SECRET_OPTIONS)
 
 
 def _take_tutorial(reading: _Reading, given: Mapping[str, str]) -> None:
@@ -379,20 +375,3 @@ def _too_long(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         if less > more or (less == more and longer == "snapshot.max_stale"):
             why = f"{shorter} ({show_duration(less)}) is too long for {longer} ({show_duration(more)})."
             yield (shorter, longer), why
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def _unknown(name: str, what: str, known: Iterable[str]) -> str:
-    return f"there is no {what} called {_told_name(name)}. Known: {_listed(known)}.{nearest(name, known)}"
-
-
-def _told_name(name: str) -> str:
-    """Quote a name that is not known, unless it is none: a URL where a key belongs may hold a password."""
-    return quoted(name) if re.fullmatch(r"[\w.-]{1,64}", name) else "(not a name)"
