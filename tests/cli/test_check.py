@@ -68,6 +68,21 @@ def test_no_token_is_a_finding_and_the_rest_is_checked_all_the_same(tenantry: Co
     assert "AUTH_TOKEN" in found[0]["what"] + found[0]["remedy"]
 
 
+@pytest.mark.parametrize("given", ["$tenantry:token", "$ARGOCD_TOKEN"])
+def test_a_token_that_is_an_unresolved_reference_is_a_finding_that_does_not_show_it(
+    tenantry: Command, file: SQLiteFile, tmp_path: Path, given: str
+) -> None:
+    mounted = tmp_path / "token"
+    mounted.write_text(f"{given}\n")
+
+    by_value = the_one(findings(tenantry, 1, AUTH_TOKEN=given, TENANTRY_SOURCE_URL=file.url))
+    by_file = the_one(findings(tenantry, 1, "--tokens-file", str(mounted), AUTH_TOKEN="", TENANTRY_SOURCE_URL=file.url))
+
+    assert by_value[0] == "AUTH_TOKEN (tokens.value) begins with '$': it is a Secret reference that nobody resolved."
+    assert by_file[0] == "The token in tokens.file begins with '$': it is a Secret reference that nobody resolved."
+    assert given not in " ".join((*by_value, *by_file))
+
+
 def test_no_source_is_a_finding(tenantry: Command) -> None:
     assert "There is no source" in the_one(findings(tenantry, 1))[0]
 
@@ -138,6 +153,38 @@ def test_rows_that_cannot_be_used_are_findings_that_name_their_tenants(tenantry:
     assert "is not valid JSON (tenant 'acme')" in told
     assert "has the id of another row (tenant 'beta')" in told
     assert "has no usable id: no removal is released while it stands" in told
+
+
+def test_of_many_rows_with_one_reason_twenty_are_told_and_the_others_counted(
+    tenantry: Command, file: SQLiteFile
+) -> None:
+    file.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)"
+        " INSERT INTO organization SELECT printf('t%03d', i), 'active', iif(i <= 45, '{', 'NaN') FROM n"
+    )
+
+    found = findings(tenantry, 1, TENANTRY_SOURCE_URL=file.url)
+
+    told = [one["what"] for one in found]
+    assert len(told) == 20 + 1 + 5
+    assert sum("is not valid JSON (tenant" in what for what in told) == 20
+    assert sum("holds NaN or Infinity (tenant" in what for what in told) == 5
+    assert "And 25 more rows: column 'settings' is not valid JSON." in told
+
+
+def test_of_many_names_that_would_be_shared_twenty_are_told_and_the_others_counted(
+    tenantry: Command, file: SQLiteFile
+) -> None:
+    file.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"
+        " INSERT INTO organization SELECT printf('t-%03d', i), 'active', NULL FROM n"
+        " UNION ALL SELECT printf('T_%03d', i), 'active', NULL FROM n"
+    )
+
+    told = [one["what"] for one in findings(tenantry, 1, TENANTRY_SOURCE_URL=file.url)]
+
+    assert len(told) == 21
+    assert told[-1] == "And 10 more names would be shared."
 
 
 def test_tenants_that_a_common_template_merges_are_a_finding(tenantry: Command, file: SQLiteFile) -> None:

@@ -80,6 +80,49 @@ def test_a_leaf_that_no_tenant_has_is_warned_of(tenantry: Command, file: SQLiteF
 
 
 @pytest.mark.parametrize(
+    ("parameter", "told"),
+    [
+        pytest.param(
+            "settings=gold",
+            "'settings' is an object in JSON, which equals no text. "
+            "Its leaves: settings.db.host, settings.db.port, settings.regions, settings.tier.",
+            id="a whole column",
+        ),
+        pytest.param("settings.db=x", "Its leaves: settings.db.host, settings.db.port.", id="an object in it"),
+        pytest.param(
+            "settings.regions=eu",
+            "'settings.regions' is a list in JSON, which equals no text. "
+            "Name an item by its number, as in settings.regions.0.",
+            id="a list",
+        ),
+        pytest.param("settings.teir=x", "Did you mean 'settings.tier'?", id="a leaf with a slip of the pen"),
+    ],
+)
+def test_a_comparison_that_no_tenant_can_meet_is_warned_of_with_what_could_be_meant(
+    tenantry: Command, file: SQLiteFile, parameter: str, told: str
+) -> None:
+    file.execute(
+        """UPDATE organization SET settings =
+           '{"tier":"gold","db":{"host":"a","port":1},"regions":["eu"]}' WHERE tenant = 'acme'"""
+    )
+
+    ended = tenantry("query", parameter, "-o", "json", "--source-url", file.url)
+
+    assert (ended.code, json.loads(ended.out)) == (0, {"output": {"parameters": []}})
+    assert ended.err.startswith("warning: ")
+    assert told in ended.err
+
+
+def test_a_leaf_of_an_item_of_a_list_is_not_warned_of(tenantry: Command, file: SQLiteFile) -> None:
+    file.execute("""UPDATE organization SET settings = '{"regions":["eu", {"name": "us"}]}' WHERE tenant = 'acme'""")
+
+    ended = tenantry("query", "settings.regions.1.name=us", "-o", "json", "--source-url", file.url)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert [item["tenant"] for item in json.loads(ended.out)["output"]["parameters"]] == ["acme"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         pytest.param(["prod", "plam=gold"], 1, "Unknown input parameter 'plam'", id="a field that there is not"),

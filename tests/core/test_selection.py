@@ -63,6 +63,10 @@ def test_dots_reach_items_of_lists_and_keys_with_dots_as_argo_cd_flattens_them()
     assert chosen(settings__a__b="1") == ["a"]
 
 
+def test_a_dot_at_the_end_names_another_leaf() -> None:
+    assert chosen(**{"settings.tier.": "gold"}) == []
+
+
 def test_a_leaf_that_no_tenant_has_matches_none_and_is_no_error() -> None:
     assert chosen(settings__nothing="x") == []
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -46,7 +47,7 @@ def _findings(source: SettingsSource) -> tuple[Snapshot | None, list[Finding]]:
         settings = source.load()
     except ConfigurationError as error:
         return None, _problems(error)
-    findings = [*_required(settings)]
+    findings = [*_required(settings), *_unresolved(settings)]
     if settings.source.url is None:
         return None, findings
     snapshot, found = asyncio.run(_probed(settings))
@@ -61,6 +62,30 @@ def _required(settings: Settings) -> list[Finding]:
         except ConfigurationError as error:
             findings += _problems(error)
     return findings
+
+
+def _unresolved(settings: Settings) -> Iterator[Finding]:
+    """Find tokens that are a reference to a Secret, which Kubernetes and Argo CD leave as it is if it leads nowhere."""
+    for where, text in (
+        ("AUTH_TOKEN (tokens.value)", settings.tokens.value.reveal() if settings.tokens.value else ""),
+        ("The token in tokens.file", _text_of(settings.tokens.file)),
+    ):
+        if text.strip().startswith("$"):
+            yield Finding(
+                f"{where} begins with '$': it is a Secret reference that nobody resolved.",
+                "Give tenantry the token that the reference leads to, and let the plugin's ConfigMap name the same.",
+            )
+
+
+def _text_of(path: Path | None) -> str:
+    """Return how a file begins; empty where it is none that could be read: the service tells that."""
+    try:
+        if path is None or not path.is_file():
+            return ""
+        with path.open(errors="replace") as file:
+            return file.read(1000)
+    except OSError:
+        return ""
 
 
 def _problems(error: ConfigurationError) -> list[Finding]:

@@ -12,10 +12,13 @@ from tenantry.cli.options import SettingsSource, settings_options
 from tenantry.cli.output import output_option, print_document, print_table
 from tenantry.cli.reading import snapshot_now
 from tenantry.core.answer import make_answer, parameter_sets
-from tenantry.core.layout import Tree
-from tenantry.core.selection import parse_selection
+from tenantry.core.columns import Kind
+from tenantry.core.errors import listed, nearest, quoted
+from tenantry.core.layout import dotted
+from tenantry.core.selection import parse_selection, values_at
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import at_once
+from tenantry.core.values import Nested
 
 
 @click.command()
@@ -49,18 +52,33 @@ def query(application_set: str, pairs: tuple[str, ...], given: str | None, sourc
 
 
 def _warnings(snapshot: Snapshot, asked: Mapping[str, object]) -> Iterator[str]:
-    """Warn of JSON leaves that no tenant has: not an error, since that depends on the rows of the moment."""
-    for name in asked:
-        if "." in name and name not in snapshot.mapping.names and not _is_leaf(snapshot.tree, name.split(".")):
-            yield f"no tenant has a leaf '{name}' now, so none matches."
+    """Warn of comparisons that no tenant meets: not an error, since that depends on the rows of the moment."""
+    for position, column in enumerate(snapshot.fields):
+        if column.kind is not Kind.JSON or not snapshot.tenants:
+            continue
+        tree = snapshot.tree.get(column.name, {})
+        leaves = dotted(column.name, tree) if tree else [column.name]
+        for name in asked:
+            if name == column.name or name.startswith(f"{column.name}."):
+                yield from _warning(name, list(_standing_at(snapshot, position, name)), leaves)
 
 
-def _is_leaf(tree: Tree, keys: Sequence[str]) -> bool:
-    """Tell whether some way of joining keys leads into the layout: a key may have dots of its own."""
-    if not keys or not tree:
-        return True
-    return any(
-        _is_leaf(tree[".".join(keys[:length])], keys[length:])
-        for length in range(1, len(keys) + 1)
-        if ".".join(keys[:length]) in tree
-    )
+def _standing_at(snapshot: Snapshot, position: int, name: str) -> Iterator[Nested]:
+    """Return what each tenant has under the name of a JSON column, or of something in it."""
+    column = snapshot.fields[position].name
+    for tenant in snapshot.tenants.values():
+        value = tenant.values[position]
+        yield from [value] if name == column else values_at(value, name[len(column) + 1 :])
+
+
+def _warning(name: str, found: Sequence[Nested], leaves: Sequence[str]) -> Iterator[str]:
+    if not found:
+        yield f"no tenant has a leaf {quoted(name)} now, so none matches.{nearest(name, leaves)}"
+    elif all(isinstance(value, str) for value in found) or any(isinstance(value, str) and value for value in found):
+        return
+    elif any(isinstance(value, dict) for value in found):
+        below = [leaf for leaf in leaves if leaf.startswith(f"{name}.")]
+        told = f" Its leaves: {listed(below)}." if below else ""
+        yield f"{quoted(name)} is an object in JSON, which equals no text.{told}"
+    else:
+        yield f"{quoted(name)} is a list in JSON, which equals no text. Name an item by its number, as in {name}.0."

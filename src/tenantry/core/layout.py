@@ -136,6 +136,11 @@ def tree_of(path_sets: Iterable[Paths]) -> Tree:
     return tree
 
 
+def dotted(prefix: str, tree: Tree) -> list[str]:
+    """Return the names of a layout's leaves, as Argo CD flattens them."""
+    return [name for key, below in tree.items() for name in (dotted(f"{prefix}.{key}", below) or [f"{prefix}.{key}"])]
+
+
 def laid_out(value: Json, tree: Tree) -> Nested:
     """Return `value` with every leaf of the layout: what is missing or null is the empty text."""
     if not tree:

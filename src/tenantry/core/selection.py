@@ -32,9 +32,9 @@ class Condition:
     def holds(self, tenant: Tenant) -> bool:
         """Tell whether a tenant meets the condition; a leaf that it does not have meets none."""
         value = tenant.values[self.position]
-        if isinstance(value, str) and not self.leaf:
-            return value in self.values
-        return any(text in self.values for text in _leaves(value, self.leaf))
+        if not self.leaf:
+            return isinstance(value, str) and value in self.values
+        return any(isinstance(leaf, str) and leaf in self.values for leaf in values_at(value, self.leaf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,14 @@ def _text(name: str, value: object) -> str:
     raise InvalidParameter(f"Input parameter {quoted(name)} is {kind}, which no field can equal.")
 
 
-def _leaves(value: Nested, path: str) -> list[str]:
-    """Return the texts at a dotted path, named as Argo CD flattens them; a key may have dots of its own."""
-    if not path:
-        return [value] if isinstance(value, str) else []
+def values_at(value: Nested, path: str) -> list[Nested]:
+    """Return what stands at a dotted path, named as Argo CD flattens it; a key may have dots of its own."""
     if isinstance(value, str):
         return []
-    steps = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
-    return [
-        text
-        for key, below in steps
-        if path == key or path.startswith(f"{key}.")
-        for text in _leaves(below, path[len(key) + 1 :])
-    ]
+    found: list[Nested] = []
+    for key, below in value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value)):
+        if path == key:
+            found.append(below)
+        elif path.startswith(f"{key}."):
+            found += values_at(below, path[len(key) + 1 :])
+    return found

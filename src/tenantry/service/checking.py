@@ -9,14 +9,19 @@ from dataclasses import dataclass
 
 from tenantry.core.columns import Kind, looks_secret
 from tenantry.core.errors import SourceError, shortened
-from tenantry.core.layout import Tree
+from tenantry.core.layout import dotted
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
+from tenantry.core.tenant import Unusable
 from tenantry.service.ports import TenantSource
 from tenantry.service.refreshing import read_snapshot
 
 _LONGEST_NAME_OF_THE_TUTORIAL = 53
 _MOST_SHOWN = 10
+_MOST_TOLD = 20
+"""Findings of one kind: what is beyond is counted."""
+
+_AS_ABOVE = "As above."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,24 @@ def _cause(error: SourceError) -> str:
 
 
 def _quarantined(snapshot: Snapshot) -> Iterator[Finding]:
+    """Tell the rows that cannot be used, of each reason the first ones."""
+    by_reason: dict[tuple[str, str], list[Unusable]] = defaultdict(list)
     for row in snapshot.quarantined:
-        whose = f" (tenant {row.tenant!r})" if row.tenant is not None else ""
-        effect = "no removal is released while it stands" if row.tenant is None else "it would be quarantined"
-        yield Finding(
-            f"{row.sentence.rstrip('.')}{whose}: {effect}, and tenantry does not start answering with it.",
-            "Correct the row.",
-        )
+        by_reason[row.column, row.reason].append(row)
+    for (column, reason), rows in by_reason.items():
+        yield from (_of_row(row) for row in rows[:_MOST_TOLD])
+        if len(rows) > _MOST_TOLD:
+            where = f"column {column!r} " if column else ""
+            yield Finding(f"And {len(rows) - _MOST_TOLD} more rows: {where}{reason}.", _AS_ABOVE)
+
+
+def _of_row(row: Unusable) -> Finding:
+    whose = f" (tenant {row.tenant!r})" if row.tenant is not None else ""
+    effect = "no removal is released while it stands" if row.tenant is None else "it would be quarantined"
+    return Finding(
+        f"{row.sentence.rstrip('.')}{whose}: {effect}, and tenantry does not start answering with it.",
+        "Correct the row.",
+    )
 
 
 def _shared_names(snapshot: Snapshot) -> Iterator[Finding]:
@@ -59,14 +75,16 @@ def _shared_names(snapshot: Snapshot) -> Iterator[Finding]:
     by_name: dict[str, list[str]] = defaultdict(list)
     for tenant in snapshot.tenants:
         by_name[tutorial_name(tenant)].append(tenant)
-    for name, tenants in sorted(by_name.items()):
-        if len(tenants) > 1:
-            shown = ", ".join(repr(tenant) for tenant in tenants[:_MOST_SHOWN])
-            yield Finding(
-                f"Tenants {shown} would share the name {name!r} under "
-                'the template `lower | replace "_" "-" | trunc 53`; Argo CD then updates none of them.',
-                "Change one of the ids, or name the Applications by another field.",
-            )
+    shared = sorted((name, tenants) for name, tenants in by_name.items() if len(tenants) > 1)
+    for name, tenants in shared[:_MOST_TOLD]:
+        shown = ", ".join(repr(tenant) for tenant in tenants[:_MOST_SHOWN])
+        yield Finding(
+            f"Tenants {shown} would share the name {name!r} under "
+            'the template `lower | replace "_" "-" | trunc 53`; Argo CD then updates none of them.',
+            "Change one of the ids, or name the Applications by another field.",
+        )
+    if len(shared) > _MOST_TOLD:
+        yield Finding(f"And {len(shared) - _MOST_TOLD} more names would be shared.", _AS_ABOVE)
 
 
 def tutorial_name(tenant: str) -> str:
@@ -79,24 +97,20 @@ def _secrets(snapshot: Snapshot) -> Iterator[Finding]:
     names = [column.name for column in snapshot.fields if looks_secret(column.name)]
     for column in snapshot.fields:
         if column.kind is Kind.JSON:
-            names += [
-                path for path in _dotted(column.name, snapshot.tree.get(column.name, {})) if _leaf_looks_secret(path)
-            ]
-    for name in names:
+            leaves = dotted(column.name, snapshot.tree.get(column.name, {}))
+            names += [path for path in leaves if _leaf_looks_secret(path)]
+    for name in names[:_MOST_TOLD]:
         yield Finding(
             f"Field {name!r} looks like a secret and is served to every ApplicationSet that asks.",
             "Argo CD stores parameters in plain text: serve a reference to the secret instead.",
             note=True,
         )
+    if len(names) > _MOST_TOLD:
+        yield Finding(f"And {len(names) - _MOST_TOLD} more fields look like secrets.", _AS_ABOVE, note=True)
 
 
 def _leaf_looks_secret(path: str) -> bool:
     return looks_secret(re.split(r"\.", path)[-1])
-
-
-def _dotted(prefix: str, tree: Tree) -> Iterator[str]:
-    for key, below in tree.items():
-        yield from _dotted(f"{prefix}.{key}", below) if below else [f"{prefix}.{key}"]
 
 
 def _nothing(snapshot: Snapshot) -> Iterator[Finding]:
