@@ -126,12 +126,43 @@ def test_a_plugin_that_is_not_there_is_not_reachable(tenantry: Command, file: SQ
     assert "could not be asked (ConnectError)" in ended.err
 
 
-@pytest.mark.parametrize("url", ["plugin.argocd:8080", "plugin", "ftp://plugin", "http://", "http://a:b", "http://\n"])
-def test_an_address_that_is_none_is_told_and_raises_nothing(tenantry: Command, file: SQLiteFile, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "plugin.argocd:8080",
+        "plugin",
+        "ftp://plugin",
+        "http://",
+        "http://a:b",
+        "http://\n",
+        "http://[::1",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:-1",
+    ],
+)
+def test_an_address_that_is_none_is_wrong_use_and_told_in_a_sentence(
+    tenantry: Command, file: SQLiteFile, url: str
+) -> None:
     ended = tenantry("compare", "--against", url, AUTH_TOKEN=TOKEN, TENANTRY_SOURCE_URL=file.url)
 
-    assert ended.code in (2, 3)
-    assert "Traceback" not in ended.err
+    assert (ended.code, ended.out) == (2, "")
+    assert "is not the base URL of a plugin, such as http://plugin.argocd:8080" in " ".join(ended.err.split())
+
+
+def test_a_host_that_no_network_has_is_not_reachable(tenantry: Command, file: SQLiteFile) -> None:
+    ended = tenantry("compare", "--against", "http://ü..x", AUTH_TOKEN=TOKEN, TENANTRY_SOURCE_URL=file.url)
+
+    assert (ended.code, ended.out) == (3, "")
+
+
+def test_a_token_file_that_is_not_text_is_wrong_use(tenantry: Command, file: SQLiteFile, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe")
+
+    ended = tenantry("compare", "--against", "http://127.0.0.1:1", "--token-file", token, TENANTRY_SOURCE_URL=file.url)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "is not text" in ended.err
 
 
 @contextmanager

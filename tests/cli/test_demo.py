@@ -42,6 +42,24 @@ def test_a_port_that_is_taken_ends_with_2_and_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize(
+    "data_dir",
+    ["a-file", "a-file/below", "/proc/nowhere", "a-folder-for-database", "no-database", "a-folder-for-token"],
+)
+def test_a_data_dir_that_cannot_be_used_ends_with_2_and_one_sentence(tmp_path: Path, data_dir: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "a-folder-for-database" / "demo.db").mkdir(parents=True)
+    (tmp_path / "a-folder-for-token" / "demo-token").mkdir(parents=True)
+    (tmp_path / "no-database").mkdir()
+    (tmp_path / "no-database" / "demo.db").write_text("something else, long enough to be looked at")
+
+    ended = in_a_process("demo", "--once", "--port", 0, "--data-dir", data_dir, cwd=tmp_path)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"The demo cannot keep its data in '{data_dir}' (")
+    assert ended.err.endswith("): give another folder as --data-dir.\n")
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_data_and_the_token_stay_as_they_are(tmp_path: Path, times: int) -> None:
     made = {prepare(tmp_path / "data") for _ in range(times)}

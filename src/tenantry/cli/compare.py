@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,7 +18,7 @@ from tenantry.config.settings import Settings
 from tenantry.core.answer import make_answer, parameter_sets
 from tenantry.core.comparison import Comparison
 from tenantry.core.comparison import compare as differences_between
-from tenantry.core.errors import InvalidAnswer, TenantryError
+from tenantry.core.errors import InvalidAnswer, TenantryError, quoted
 from tenantry.core.selection import parse_selection
 from tenantry.core.steps import at_once
 from tenantry.service.answering import PluginRequest
@@ -29,11 +30,40 @@ class PluginUnreachable(TenantryError):
     remedy = "Check the URL, the token and that it runs."
 
 
+def _base_url(_: click.Context, __: click.Parameter, given: str) -> str:
+    try:
+        url = urlsplit(given)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and given.isprintable()
+    except ValueError:
+        usable = False
+    if not usable:
+        raise click.BadParameter(f"{quoted(given)} is not the base URL of a plugin, such as http://plugin.argocd:8080")
+    return given
+
+
+def _token(_: click.Context, __: click.Parameter, file: TextIO | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        with file:
+            return file.read().strip()
+    except UnicodeDecodeError:
+        raise click.BadParameter("what the file holds is not text") from None
+
+
 @click.command()
-@click.option("--against", required=True, metavar="URL", help="Base URL of the other plugin, as in its ConfigMap.")
+@click.option(
+    "--against",
+    required=True,
+    metavar="URL",
+    callback=_base_url,
+    help="Base URL of the other plugin, as in its ConfigMap.",
+)
 @click.option("--application-set", default="compare", show_default=True, help="The name to ask under.")
 @click.option("--input", "given", metavar="JSON", help=INPUT_HELP)
-@click.option("--token-file", type=click.File(), help="The other plugin's token; the default is AUTH_TOKEN.")
+@click.option(
+    "--token-file", type=click.File(), callback=_token, help="The other plugin's token; the default is AUTH_TOKEN."
+)
 @click.argument("pairs", nargs=-1, metavar="[FIELD=VALUE]...")
 @settings_options
 @output_option
@@ -41,7 +71,7 @@ def compare(
     against: str,
     application_set: str,
     given: str | None,
-    token_file: TextIO | None,
+    token_file: str | None,
     pairs: tuple[str, ...],
     source: SettingsSource,
     form: str,
@@ -58,7 +88,7 @@ def compare(
     """
     request = question(application_set, pairs, given)
     settings = source.load()
-    token = token_file.read().strip() if token_file else settings.tokens.value and settings.tokens.value.reveal()
+    token = token_file if token_file is not None else settings.tokens.value and settings.tokens.value.reveal()
     found = asyncio.run(_compared(settings, request, against, token or ""))
     _print(found, form, against)
     if found.differences:

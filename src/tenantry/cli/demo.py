@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from tenantry.cli.output import output_option, print_document, print_table
-from tenantry.core.errors import NoSnapshot
+from tenantry.core.errors import ConfigurationError, NoSnapshot, quoted
 
 if TYPE_CHECKING:
     import httpx2
@@ -60,7 +60,14 @@ def demo(*, once: bool, data_dir: Path, port: int, form: str) -> None:
     from tenantry.config.loading import load
     from tenantry.runtime import Service, run
 
-    database, token = prepare(data_dir)
+    try:
+        database, token = prepare(data_dir)
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = (
+            f"The demo cannot keep its data in {quoted(str(data_dir))} ({reason}): give another folder as --data-dir."
+        )
+        raise ConfigurationError([problem]) from error
     environment = {
         "AUTH_TOKEN": token,
         "TENANTRY_SOURCE_URL": f"sqlite:///{quote(str(database))}",
@@ -89,11 +96,10 @@ def prepare(data_dir: Path) -> tuple[Path, str]:
     """Make the database and the token of the demo, or take those of the last time."""
     data_dir.mkdir(parents=True, exist_ok=True)
     database, token_file = (data_dir / "demo.db").absolute(), data_dir / "demo-token"
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(_TABLE)
         if not connection.execute("SELECT count(*) FROM organization").fetchone()[0]:
             connection.executemany("INSERT INTO organization (tenant, status) VALUES (?, ?)", TENANTS)
-    connection.close()
     if not token_file.exists():
         token_file.touch(mode=0o600)
         token_file.write_text(f"{secrets.token_urlsafe(24)}\n")
