@@ -1,0 +1,48 @@
+"""Checks across settings: each is right by itself, and together they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantry.config.quantities import show_duration
+from tenantry.config.reading import Reading
+from tenantry.config.settings import Settings
+from tenantry.core.errors import quoted
+
+
+def take_contradictions(reading: Reading, settings: Settings) -> None:
+    """Tell where settings contradict each other, unless one of them has a problem already."""
+    for keys, why in _contradictions(settings):
+        if reading.wrong.isdisjoint(keys):
+            origin = next((reading.origins[key] for key in keys if key in reading.origins), "default")
+            reading.problems.append(f"{origin}: {why}")
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the keys that are involved, the likely culprit first, and what is wrong."""
+    source, server = settings.source, settings.server
+    if source.state is None and (source.serve is not None or source.retire):
+        why = "source.serve and source.retire need source.state, the column that holds the state."
+        yield ("source.serve", "source.retire", "source.state"), why
+    if source.serve is None and source.retire:
+        yield ("source.retire", "source.serve"), "source.retire needs source.serve: without it all are deployed."
+    if both := sorted(set(source.serve or ()).intersection(source.retire)):
+        why = (
+            f"source.retire lists {', '.join(map(quoted, both))}, and so does source.serve: a state is deployed or not."
+        )
+        yield ("source.retire", "source.serve"), why
+    if server.ops_address == server.address:
+        yield ("server.ops_address", "server.address"), "server.ops_address is the same as server.address."
+    yield from _too_long(settings)
+
+
+def _too_long(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    source, snapshot = settings.source, settings.snapshot
+    for shorter, less, longer, more in (
+        ("source.lock_timeout", source.lock_timeout, "source.statement_timeout", source.statement_timeout),
+        ("source.statement_timeout", source.statement_timeout, "source.read_timeout", source.read_timeout),
+        ("snapshot.refresh", snapshot.refresh, "snapshot.max_stale", snapshot.max_stale),
+    ):
+        if less > more or (less == more and longer == "snapshot.max_stale"):
+            why = f"{shorter} ({show_duration(less)}) is too long for {longer} ({show_duration(more)})."
+            yield (shorter, longer), why
