@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +33,9 @@ from tenantry.web.asgi import App
 from tenantry.web.ops import Readiness, ops_routes
 from tenantry.web.plugin import PATH, PluginEndpoint
 from tenantry.web.protocol import protocol
+
+_LEAVING = 5.0
+"""Seconds for each thing that is to end with the service."""
 
 
 class SystemClock:
@@ -163,7 +168,8 @@ class Service:
         sockets = [server.bound() for server in self._servers]
         try:
             async with asyncio.TaskGroup() as tasks:
-                background = [tasks.create_task(self._refresher.run()), tasks.create_task(self._tokens.watch())]
+                refreshing = tasks.create_task(_left_in_time(self._refresher.run()))
+                background = [tasks.create_task(self._tokens.watch())]
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
                     for server, listening in zip(self._servers, sockets, strict=True)
@@ -171,11 +177,15 @@ class Service:
                 self._observer.told("listening", {"addresses": [_address(listening) for listening in sockets]})
                 if when_listening is not None:
                     background.append(tasks.create_task(when_listening(sockets[0].getsockname()[1])))
-                await self._stopped(serving)
+                await self._stop.wait()
+                refreshing.cancel()
+                await self._drained(serving)
                 for task in background:
                     task.cancel()
         finally:
-            await self._source.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVING):
+                    await self._source.close()
             self._observer.told("stopped", {})
             self._writer.close()
 
@@ -183,9 +193,8 @@ class Service:
         """Ask for the end."""
         self._stop.set()
 
-    async def _stopped(self, serving: Sequence[asyncio.Task[None]]) -> None:
-        """Wait for the end: not ready at once, still answering while Kubernetes takes us out."""
-        await self._stop.wait()
+    async def _drained(self, serving: Sequence[asyncio.Task[None]]) -> None:
+        """Not ready at once, still answering while Kubernetes takes us out."""
         self._readiness.shutting_down = True
         self._observer.told("stopping", {"drain_seconds": self._settings.server.drain.total_seconds()})
         await asyncio.sleep(self._settings.server.drain.total_seconds())
@@ -206,6 +215,7 @@ class EmbeddedServer(uvicorn.Server):
             http=protocol(
                 header_timeout=settings.header_timeout.total_seconds(),
                 write_timeout=settings.write_timeout.total_seconds(),
+                at_once=app.at_once if isinstance(app, FrontDoor) else None,
             ),
             ws="none",
             lifespan="off",
@@ -213,9 +223,10 @@ class EmbeddedServer(uvicorn.Server):
             access_log=False,
             server_header=False,
             date_header=True,
-            timeout_keep_alive=int(settings.keep_alive.total_seconds()),
-            timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
         )
+        # uvicorn declares whole seconds, and takes any.
+        config.timeout_keep_alive = settings.keep_alive.total_seconds()  # type: ignore[assignment]
+        config.timeout_graceful_shutdown = settings.shutdown_timeout.total_seconds()  # type: ignore[assignment]
         super().__init__(config)
 
     @contextmanager
@@ -245,9 +256,29 @@ def _address(listening: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+async def _left_in_time(work: Coroutine[Any, Any, None]) -> None:
+    """Run what is cancelled at the end, and go without it if it does not end in time."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task], timeout=_LEAVING)
+        raise
+
+
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run to the end on the fastest event loop that there is."""
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(coroutine)
+    # Everything is done by then; what still runs, a driver's thread for one, must not hold up the end.
+    leaving = threading.Timer(_LEAVING, os._exit, [1])
+    leaving.daemon = True
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(coroutine)
+            finally:
+                leaving.start()
+    finally:
+        leaving.cancel()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from tenantry.core.mapping import TableShape
 from tenantry.service.refreshing import Refresher, read_snapshot
 from tenantry.service.snapshots import SnapshotHolder
 from tests.builders import HERE, TUTORIAL_COLUMNS, served
-from tests.fakes import FakeClock, FakeSource, Recorder, rows_of
+from tests.fakes import FakeClock, FakeReading, FakeSource, Recorder, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +131,28 @@ async def test_a_signal_reads_before_the_timer() -> None:
         while bed.source.reads < 2:
             await asyncio.sleep(0)
     task.cancel()
+
+
+async def test_a_cancellation_ends_it_also_when_the_clean_up_of_a_driver_hides_it() -> None:
+    class Hiding(FakeSource):
+        @asynccontextmanager
+        async def read(self) -> AsyncIterator[FakeReading]:
+            self.reads += 1
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise SourceUnreachable from None
+            yield FakeReading(self)
+
+    bed = Bed(("acme", "active"))
+    source = Hiding([])
+    refresher = Refresher(source, TableShape(), bed.holder, bed.seen, bed.clock, every=0.001, within=5)
+    running = asyncio.create_task(refresher.run())
+    while not source.reads:
+        await asyncio.sleep(0)
+    running.cancel()
+
+    await asyncio.wait([running], timeout=10)
+
+    assert running.cancelled()
+    assert source.reads == 1

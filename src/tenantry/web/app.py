@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from tenantry.core.errors import InternalError, NoSuchPath
+from tenantry.core.errors import InternalError, NoSuchPath, ShuttingDown
 from tenantry.service.ports import Observer
-from tenantry.web.asgi import App, Receive, Scope, Send, send_all
+from tenantry.web.asgi import App, Receive, Scope, Send, Whole, send_all
 from tenantry.web.failures import error_response
+from tenantry.web.plugin import PluginEndpoint
 
 
 class FrontDoor:
@@ -21,8 +22,14 @@ class FrontDoor:
         """Serve `routes` by exact path, and with `framework` the documentation of the API."""
         self._routes = dict(routes)
         self._observer = observer
+        self._at_once = {path: route.at_once for path, route in routes.items() if isinstance(route, PluginEndpoint)}
         self._framework_wanted = framework
         self._framework: asyncio.Task[App] | None = None
+
+    def at_once(self, scope: Scope, body: bytes) -> Whole | None:
+        """Answer a whole request if nothing has to be waited for."""
+        answer = self._at_once.get(scope["path"])
+        return None if answer is None else answer(scope, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Dispatch one request."""
@@ -42,6 +49,10 @@ class FrontDoor:
                 await route(scope, receive, watched)
             else:
                 await self._elsewhere(scope, receive, watched)
+        except asyncio.CancelledError:
+            # uvicorn cancels what `server.shutdown_timeout` does not wait for, and would answer it with plain text.
+            if not started:
+                await send_all(send, error_response(ShuttingDown()))
         except Exception as error:  # noqa: BLE001 -- uvicorn's own 500 is plain text, which Argo CD cannot show
             self._observer.failed(error)
             if not started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -11,6 +12,11 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+Whole: TypeAlias = tuple[bytes, bytes, bytes]
+"""A response as bytes: status line, the headers of the application with the empty line after them, body."""
+
+AtOnce: TypeAlias = Callable[[Scope, bytes], Whole | None]
+"""What answers a whole request without waiting for anything, or returns None for the application to answer it."""
 
 
 class ClientGone(Exception):
@@ -30,6 +36,14 @@ def response(status: int, body: bytes, content_type: bytes, extra: Sequence[tupl
         {"type": "http.response.start", "status": status, "headers": headers},
         {"type": "http.response.body", "body": body},
     ]
+
+
+def on_the_wire(messages: Sequence[Message]) -> Whole:
+    """Return the bytes of a response: its status line, its headers to their end, and its body."""
+    start, body = messages
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in start["headers"])
+    status = HTTPStatus(start["status"])
+    return b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()), lines + b"\r\n", body["body"]
 
 
 async def send_all(send: Send, messages: Sequence[Message]) -> None:

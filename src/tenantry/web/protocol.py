@@ -7,14 +7,18 @@ size, and writes its 400 as plain text.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from tenantry.core.errors import HeadersTooLarge, MalformedHttp, RequestTooSlow, TenantryError
+from tenantry.web.asgi import AtOnce, Scope
 from tenantry.web.failures import error_body, status_of
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 LARGEST_HEADERS = 64 << 10
 """Bytes; Argo CD sends a few hundred."""
@@ -27,6 +31,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     header_timeout: float = 10.0
     write_timeout: float = 60.0
+    at_once: AtOnce | None = None
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:  # noqa: ANN401 -- uvicorn's signature
         """Begin without any timer."""
@@ -36,6 +41,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._chunk = 0
         self._in_headers = False
+        self._unstarted: ASGI3Application | None = None
+        self._may_answer = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -54,7 +61,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk = len(data)
         if self._in_headers:
             self._header_bytes += self._chunk
+        # One answer at once for each arrival of bytes: nobody can pile up answers by asking without reading.
+        self._may_answer = self.at_once is not None
         super().data_received(data)
+        self._may_answer = False
+        self._start()
         if self._in_headers and self._header_bytes > LARGEST_HEADERS:
             self._refuse(HeadersTooLarge())
         self._stay_bounded()
@@ -74,6 +85,40 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge())
         else:
             super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here: answer it at once if that is possible, else by a task."""
+        super().on_message_complete()
+        if self._unstarted is not None and not self._answered_at_once():
+            self._start()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Wait with the task of a request for its end, which nearly always comes in the same bytes."""
+        if self._may_answer and cycle is self.cycle:
+            self._unstarted = app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _start(self) -> None:
+        app, self._unstarted = self._unstarted, None
+        if app is not None:
+            super()._start_asgi_task(self.cycle, app)
+
+    def _answered_at_once(self) -> bool:
+        """Do what the task of a request does, for an answer of which every byte is there."""
+        cycle = self.cycle
+        if self.at_once is None or not cycle.keep_alive or cycle.waiting_for_100_continue or self.flow.write_paused:
+            return False
+        whole = self.at_once(cast("Scope", cycle.scope), bytes(cycle.body))
+        if whole is None:
+            return False
+        status, headers, body = whole
+        self._unstarted, self._may_answer = None, False
+        defaults = [part for pair in self.server_state.default_headers for part in (pair[0], b": ", pair[1], b"\r\n")]
+        self.transport.writelines([b"".join([status, *defaults, headers]), body])
+        cycle.response_started = cycle.response_complete = True
+        cycle.on_response()
+        return True
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not read."""
@@ -140,7 +185,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def protocol(*, header_timeout: float, write_timeout: float) -> type[LimitedProtocol]:
-    """Return the protocol with these limits, in seconds."""
-    limits = {"header_timeout": header_timeout, "write_timeout": write_timeout}
-    return type("LimitedProtocol", (LimitedProtocol,), limits)
+def protocol(*, header_timeout: float, write_timeout: float, at_once: AtOnce | None = None) -> type[LimitedProtocol]:
+    """Return the protocol with these limits, in seconds, and with what answers a request at once."""
+    own = {
+        "header_timeout": header_timeout,
+        "write_timeout": write_timeout,
+        "at_once": None if at_once is None else staticmethod(at_once),
+    }
+    return type("LimitedProtocol", (LimitedProtocol,), own)
