@@ -1,0 +1,29 @@
+"""The tutorial on the bed: its table, its manifests, and tenantry in the place of its service."""
+
+from __future__ import annotations
+
+from tests.e2e.argocd import ArgoCD, Object, load
+from tests.support.postgres import SAMPLE, Database
+from tests.support.service import RunningService
+
+FOLDER = SAMPLE.parent
+NAME = "tenant-generator-plugin-demo"
+
+
+def application_set(variant: str = "") -> Object:
+    """Return the tutorial's ApplicationSet, or its `-selector` or `-input` variant."""
+    [found] = load(FOLDER / f"applicationset{variant}.yaml")
+    return found
+
+
+def environment(database: Database) -> dict[str, str]:
+    """Return the variables of tenantry: the token is the one in the tutorial's Secret."""
+    token: str = load(FOLDER / "secrets.yaml")[0]["stringData"]["plugin.auth.token"]
+    return {**database.tutorial_environment(), "AUTH_TOKEN": token}
+
+
+def connect(argocd: ArgoCD, service: RunningService) -> None:
+    """Apply the tutorial's ConfigMap and Secrets. Nothing in them differs but the address of the service."""
+    [plugin] = load(FOLDER / "configmap.yaml")
+    plugin["data"]["baseUrl"] = f"http://127.0.0.1:{service.port}"
+    argocd.apply(plugin, *load(FOLDER / "secrets.yaml"))
