@@ -8,16 +8,22 @@ PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test check fmt bench fuzz docs lock clean servers
+.PHONY: help demo test e2e e2e-build check fmt bench fuzz docs lock clean servers
 
 help: ## List the chores
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: .venv/runtime ## Serve ten sample tenants and print the answer that Argo CD would get
 	@$(BIN)/tenantry demo
 
 test: servers .venv/dev ## Run all tests against real servers
 	$(PYTEST) -n 2 --dist loadgroup
+
+e2e: servers e2e-build ## Run the scenarios on a real API server and Argo CD's own ApplicationSet controller
+	$(PYTEST) -n 2 tests/e2e
+
+e2e-build: .venv/dev ## Build that cluster's programs: ten minutes, once for each version
+	@$(BIN)/python -m tests.e2e.build
 
 check: .venv/dev ## Format, lint, types (strict), direction of imports, currency of the reference
 	$(BIN)/ruff format --check .
