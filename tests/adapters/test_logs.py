@@ -114,3 +114,14 @@ def test_a_fault_is_told_by_its_place_and_not_by_its_values() -> None:
 
     assert "geheim" not in stream.getvalue()
     assert "fails:" in stream.getvalue()
+
+
+def test_a_line_of_asyncio_is_told_without_what_it_quotes() -> None:
+    stream = io.StringIO()
+    _, writer = start_log("json", "info", stream)
+
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <Task exception='geheim'>")
+    writer.close()
+
+    assert "geheim" not in stream.getvalue()
+    assert "Task exception was never retrieved" in stream.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
@@ -233,6 +234,12 @@ async def test_a_table_that_was_swapped_is_the_same_source_and_another_database_
 
 
 FILLED_ANEW = "TRUNCATE organization; INSERT INTO organization SELECT n, 't' || n, 'x' FROM generate_series(1, 12) n"
+FUNCTION = """
+CREATE FUNCTION every_tenant() RETURNS TABLE (tenant text, status text) LANGUAGE sql STABLE SET work_mem = '8MB'
+AS 'SELECT tenant::text, status::text FROM organization';
+CREATE VIEW above_a_function AS SELECT tenant, status FROM every_tenant()
+"""
+"""With a setting of its own a function is never inlined: its table is locked only when it runs."""
 REWRITTEN = "ALTER TABLE organization ALTER COLUMN id TYPE bigint"
 
 
@@ -241,6 +248,7 @@ REWRITTEN = "ALTER TABLE organization ALTER COLUMN id TYPE bigint"
     [
         pytest.param("organization", FILLED_ANEW, id="truncated and filled"),
         pytest.param("above", FILLED_ANEW, id="truncated and filled below a view"),
+        pytest.param("above_a_function", FILLED_ANEW, id="truncated and filled below a function"),
         pytest.param("organization", REWRITTEN, id="rewritten"),
     ],
 )
@@ -249,6 +257,8 @@ async def test_a_table_that_is_made_anew_during_a_read_is_never_seen_empty(
 ) -> None:
     if table == "above":
         database.execute("CREATE VIEW above AS SELECT tenant, status FROM organization")
+    if table == "above_a_function":
+        database.execute(FUNCTION)
     source = open_source(database.url(), table, "tenant", Limits())
 
     async with source.read() as reading:
@@ -279,16 +289,38 @@ async def test_a_table_of_the_same_name_in_an_earlier_schema_is_another_source(d
 
 
 async def test_a_pooler_in_transaction_mode_serves_many_reads_on_one_source(
-    database: Database, pgbouncer: object
+    database: Database, pgbouncer: Callable[[Database], PgBouncer]
 ) -> None:
-    pooler = pgbouncer(database)  # type: ignore[operator]
-    assert isinstance(pooler, PgBouncer)
+    pooler = pgbouncer(database)
     source = open_source(database.url(port=pooler.port), "organization", "tenant", Limits())
     try:
         for _ in range(25):
             assert len((await read_snapshot(source, TableShape(), None, 30)).tenants) == 10
     finally:
         await source.close()
+
+
+async def test_a_temporary_table_that_a_pooler_left_in_a_session_is_never_the_source(
+    database: Database, pgbouncer: Callable[[Database], PgBouncer]
+) -> None:
+    pooler = pgbouncer(database)
+    with psycopg.connect(database.url(port=pooler.port), autocommit=True, prepare_threshold=None) as other:
+        other.execute("CREATE TEMPORARY TABLE organization (id int, tenant text, status text)")
+
+    with pytest.raises(MissingTable):
+        await read(database.url(port=pooler.port))
+
+
+async def test_the_position_is_not_beyond_the_rows(database: Database) -> None:
+    source = open_source(database.url(), "organization", "tenant", Limits())
+    async with source.read() as reading:
+        (here,) = database.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        database.execute("INSERT INTO organization (tenant, status) VALUES ('new', 'active')")
+        rows = [row async for some in reading.rows(["tenant"]) for row in some]
+    await source.close()
+
+    assert len(rows) == 11, "what is committed after the position may be among the rows, never the other way round"
+    assert reading.position.lsn <= int(str(here[0]))
 
 
 @pytest.mark.parametrize(
@@ -327,3 +359,21 @@ async def test_a_table_of_the_same_name_that_appears_during_a_read_is_not_read_i
     await source.close()
 
     assert len(rows) == 10
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "postgresql://u:se,cr/et@127.0.0.1:5432/db",
+        "postgresql://u:secret@127.0.0.1:port/db",
+        "postgresql://u:secret@127.0.0.1:99999/db",
+        "postgresql://u:secret@h1,h2/db?port=6543,6544",
+        "postgresql://u:secret@h1:1,h2:x/db",
+    ],
+)
+async def test_a_host_or_port_that_cannot_be_used_is_told_without_a_word_of_the_url(written: str) -> None:
+    with pytest.raises((ConfigurationError, SourceError)) as refused:
+        await read(written)
+
+    told = f"{refused.value} {refused.value!r}"
+    assert not any(part in told for part in ("secret", "se,cr", "cr/et", "99999", "6543"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -367,14 +368,35 @@ async def test_a_question_mark_changes_nothing() -> None:
         assert (await client.ask(path=PATH + "?x=1")).status == 200
 
 
+@pytest.mark.parametrize("length", ["content-length", "chunks"])
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
-async def test_an_offer_of_another_protocol_is_not_taken_up(upgrade: str) -> None:
+async def test_a_body_beside_an_offer_of_another_protocol_is_never_taken_for_none(
+    upgrade: str, length: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    offer = f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\nUser-Agent: curl\r\n"
+    asked = b'{"applicationSetName":"x","input":{"parameters":{"tenant":"nobody"}}}'
+    sent = request(asked, extra=offer)
+    if length == "chunks":
+        sent = request(b"%x\r\n%b\r\n0\r\n\r\n" % (len(asked), asked), extra=offer)
+        sent = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", sent)
     async with serving(door().app) as server, server.client() as client:
-        await client.send(request(extra=f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n"))
-
+        await client.send(sent.replace(b"User-Agent: argocd-applicationset\r\n", b""))
         reply = await client.reply()
 
-        assert reply.status == 200 or reply.message
+        assert reply.status == 400
+        assert "Upgrade" in reply.message
+        assert await client.rest() == b""
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+async def test_an_offer_of_another_protocol_is_not_taken_up(upgrade: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(door().app) as server, server.client() as client:
+        offer = f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n"
+        await client.send(request(b"", method="GET", path="/healthz", extra=offer))
+
+        assert (await client.reply()).status == 200
+    assert caplog.messages == []
 
 
 async def test_who_waits_for_permission_gets_it_or_a_refusal() -> None:

@@ -201,7 +201,10 @@ class _Lines:
 
 
 class _Foreign(logging.Handler):
-    """Lines of libraries: who and how severe, without their text, which may quote requests or statements."""
+    """Lines of libraries: who and how severe, without their text, which may quote requests or statements.
+
+    asyncio puts what it quotes into the template, after its first line.
+    """
 
     def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
         super().__init__()
@@ -209,7 +212,7 @@ class _Foreign(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        known = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        known = record.msg.partition("\n")[0] if isinstance(record.msg, str) else type(record.msg).__name__
         error = record.exc_info[1] if record.exc_info else None
         self._log.warning(
             "library",

@@ -145,6 +145,12 @@ class MethodNotAllowed(RequestRefused):
     remedy = "A redirect in front of tenantry turns POST into GET: give the final address as `baseUrl`."
 
 
+class UpgradeWithBody(RequestRefused):
+    """The request has a body and asks for another protocol (header Upgrade), which tenantry does not speak."""
+
+    remedy = "Send it as plain HTTP/1.1, without that header (curl: --http1.1)."
+
+
 class MalformedHttp(RequestRefused):
     """The bytes received are not a valid HTTP request."""
 

@@ -20,6 +20,7 @@ STATUSES: dict[type[errors.TenantryError], int] = {
     errors.UnsupportedParameter: 400,
     errors.InvalidParameter: 400,
     errors.MalformedHttp: 400,
+    errors.UpgradeWithBody: 400,
     errors.MissingToken: 401,
     errors.UnresolvedToken: 401,
     errors.UnknownToken: 401,

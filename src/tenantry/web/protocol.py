@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from tenantry.core.errors import HeadersTooLarge, MalformedHttp, RequestTooSlow, TenantryError
+from tenantry.core.errors import HeadersTooLarge, MalformedHttp, RequestTooSlow, TenantryError, UpgradeWithBody
 from tenantry.web.asgi import AtOnce, Scope
 from tenantry.web.failures import error_body, status_of
 
@@ -83,11 +83,21 @@ class LimitedProtocol(HttpToolsProtocol):
         self._end_headers()
         if suspect and self._size_of_headers() > LARGEST_HEADERS:
             self._refuse(HeadersTooLarge())
+        elif self.parser.should_upgrade() and self._has_body():
+            # httptools would leave the body out, and a request without one is for every tenant.
+            self._refuse(UpgradeWithBody())
         else:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, unless the request was refused by its headers."""
+        if not self.transport.is_closing():
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is here: answer it at once if that is possible, else by a task."""
+        if self.transport.is_closing():
+            return
         super().on_message_complete()
         if self._unstarted is not None and not self._answered_at_once():
             self._start()
@@ -133,6 +143,15 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- its text is uvicorn's, not ours
         """Refuse what is not HTTP, in our shape."""
         self._refuse(MalformedHttp())
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: HTTP/1.1 has a server ignore the protocols that it does not know (RFC 9110, 7.8)."""
+
+    def _has_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b" \t0"))
+            for name, value in self.headers
+        )
 
     def _size_of_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
