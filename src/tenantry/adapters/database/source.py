@@ -22,8 +22,8 @@ from tenantry.core.errors import ConfigurationError, MissingTable, quoted
 from tenantry.core.position import Position
 from tenantry.core.tenant import Row
 
-SLICE = 2000
-"""Rows fetched at once: one to two milliseconds of decoding, between which requests are answered."""
+SLICE = 500
+"""Rows fetched at once: half a millisecond of decoding, between which requests are answered; more is no faster."""
 
 
 @dataclass(frozen=True, slots=True)
