@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from lightkube.resources.core_v1 import Secret
 from tests.e2e import tutorial
 from tests.e2e.argocd import NAME, ApplicationSet, ArgoCD, NotSoon
 from tests.e2e.bed import Bed
-from tests.e2e.build import SOURCES, BuildFailed, NotBuilt, build, built
+from tests.e2e.build import SOURCES, BuildFailed, NotBuilt, build, built, digest
 from tests.support.service import ROOT
 from tests.support.waiting import eventually
 
@@ -116,6 +118,24 @@ def test_other_sources_are_not_built_and_the_command_that_builds_them_is_told(so
 
     with pytest.raises(NotBuilt, match="make e2e-build"):
         built(sources)
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(23, {"workshop"}), (25, set())])
+def test_what_only_serves_to_build_is_kept_for_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, kept: set[str]
+) -> None:
+    monkeypatch.setenv("TENANTRY_E2E_CACHE", str(tmp_path))
+    used = digest(SOURCES)
+    for age, name in enumerate([used, "older", "oldest", "forgotten"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cluster").touch()
+        when = time.time() - 3600 * (hours + age)
+        os.utime(tmp_path / name / "cluster", (when, when))
+    (tmp_path / "workshop").mkdir()
+
+    build()
+
+    assert {path.name for path in tmp_path.iterdir()} == {used, "older", "oldest", "lock", *kept}
 
 
 def test_a_failing_build_says_why(sources: Path) -> None:
