@@ -72,7 +72,9 @@ def test_a_row_with_too_many_leaves_is_quarantined_and_stops_no_other() -> None:
 
     snapshot = snapshot_of(rows, COLUMNS)
 
-    assert [row.tenant for row in snapshot.quarantined] == ["b"]
+    assert [row.sentence for row in snapshot.quarantined] == [
+        "Row 2, column 'settings', has more than 500 leaves: keep in it only what templates need."
+    ]
 
 
 def test_leaves_beyond_the_bound_of_a_snapshot_are_quarantined_rarest_first() -> None:

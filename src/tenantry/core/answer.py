@@ -15,8 +15,8 @@ import msgspec
 from tenantry.core.errors import InvalidAnswer
 from tenantry.core.selection import Selection
 from tenantry.core.snapshot import Snapshot
-from tenantry.core.steps import Steps, sliced
-from tenantry.core.tenant import Tenant
+from tenantry.core.steps import Steps, sliced_by_size
+from tenantry.core.tenant import Tenant, size_of
 
 HEAD = b'{"output":{"parameters":['
 TAIL = b"]}}"
@@ -53,7 +53,7 @@ def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     chosen = yield from selection.of(_candidates(snapshot, selection))
     parts: list[bytes] = []
     last = ""
-    for some in sliced(chosen):
+    for some in sliced_by_size(chosen, size_of):
         part = b",".join(tenant.encoded for tenant in some)
         last = _checked(part, some, snapshot, last)
         parts += (b"," if parts else HEAD, part)

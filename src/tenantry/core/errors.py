@@ -264,6 +264,15 @@ class RefusedColumn(SourceError):
     remedy = "Name the columns to serve in source.parameters."
 
 
+class TooManyLeaves(SourceError):
+    """The JSON columns have more leaves than that many tenants may have."""
+
+    remedy = (
+        "Keep in the JSON only what templates need: name the columns to serve in source.parameters, or serve a view "
+        "that picks the keys."
+    )
+
+
 class LastGoodIncomplete(SourceError):
     """The last good parameters that have to stay lack a column that is new or has another type since."""
 

@@ -1,15 +1,13 @@
 """The common shape of JSON columns, so that every parameter set has the same keys.
 
 A leaf is text or a list; an object is never a leaf. Each JSON value contributes the paths of its leaves; the
-layout is the union of all paths. `null` and `{}` fit a leaf and an object alike. Two shapes exclude each other:
-an object where others have a leaf, and two paths that flatten to one dotted name. The rows of the rarer shape
-are then quarantined, so that one odd row never stops the many.
+layout is the union of all paths. `null` and `{}` fit a leaf and an object alike. Which rows' paths fit together is
+`fitting`'s concern.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from tenantry.core.values import Json, Nested, NoText
@@ -23,20 +21,14 @@ End: TypeAlias = tuple[Path, bool]
 Paths: TypeAlias = frozenset[End]
 """All ends of a row's JSON values."""
 
-Mark: TypeAlias = tuple[Path, str]
-"""A path that does not fit in some role: as a `leaf`, as an `object` on the way, or as any `end`."""
-
-Misfit: TypeAlias = tuple[str, str]
-"""Why a row's JSON does not fit with the others': the column, and the reason."""
-
 Tree: TypeAlias = "dict[str, Tree]"
 """A layout: keys to what is below them; an empty mapping is a leaf."""
 
 MOST_PATHS_OF_A_ROW = 500
 """Leaves that the JSON of one row may have: each becomes a key of every parameter set."""
 
-MOST_PATHS = 2000
-"""Leaves that a snapshot may have in all."""
+KEEP_LESS = "keep in it only what templates need"
+"""What to do about JSON with too many leaves."""
 
 
 def paths_of(column: str, value: Json) -> Paths:
@@ -44,7 +36,7 @@ def paths_of(column: str, value: Json) -> Paths:
     found: list[End] = []
     _collect((column,), value, found)
     if len(found) > MOST_PATHS_OF_A_ROW:
-        raise NoText(f"has more than {MOST_PATHS_OF_A_ROW} leaves")
+        raise NoText(f"has more than {MOST_PATHS_OF_A_ROW} leaves: {KEEP_LESS}")
     return frozenset(found)
 
 
@@ -56,89 +48,28 @@ def _collect(path: Path, value: Json, found: list[End]) -> None:
         found.append((path, not (value is None or value == {})))
 
 
-class Census:
-    """How many rows have each end, each object on the way, or either; many leaves of one row count once."""
-
-    def __init__(self, rows: Mapping[Paths, int]) -> None:
-        """Count, given how many rows have each set of paths."""
-        self.ends: Counter[End] = Counter()
-        self.objects: Counter[Path] = Counter()
-        self.paths: Counter[Path] = Counter()
-        for paths, number in rows.items():
-            objects = {path[:length] for path, _ in paths for length in range(1, len(path))}
-            self.ends.update(dict.fromkeys(paths, number))
-            self.objects.update(dict.fromkeys(objects, number))
-            self.paths.update(dict.fromkeys(objects | {path for path, _ in paths}, number))
-
-
-def conflicts(rows: Mapping[Paths, int]) -> dict[Paths, Misfit]:
-    """Return the path sets that do not fit with the others and why, given how many rows have each."""
-    census = Census(rows)
-    unfit = _names_that_clash(census) | _shapes_that_clash(census)
-    unfit |= _beyond_the_bound(census, unfit)
-    if not unfit:
-        return {}
-    return {paths: misfit for paths in rows if (misfit := _misfit(paths, unfit))}
-
-
-def _misfit(paths: Paths, unfit: Mapping[Mark, str]) -> Misfit | None:
-    """Return why a path set does not fit: for one of its ends, or for an object on the way there."""
-    for path, leaf in sorted(paths):
-        marks: list[Mark] = [(path[:length], "object") for length in range(1, len(path))]
-        marks += [(path, "end"), *([(path, "leaf")] if leaf else [])]
-        for mark in marks:
-            if mark in unfit:
-                return path[0], unfit[mark]
-    return None
-
-
-def _shapes_that_clash(census: Census) -> dict[Mark, str]:
-    """Find paths that are a leaf for some rows and an object for others."""
-    leaves = {path: number for (path, leaf), number in census.ends.items() if leaf}
-    unfit: dict[Mark, str] = {}
-    for path in leaves.keys() & census.objects.keys():
-        if leaves[path] >= census.objects[path]:
-            unfit[path, "object"] = "holds an object where most rows hold a single value"
-        else:
-            unfit[path, "leaf"] = "holds a single value where most rows hold an object"
-    return unfit
-
-
-def _names_that_clash(census: Census) -> dict[Mark, str]:
-    """Find paths that flatten to one dotted name, as a leaf or as an object: the one that most rows have wins."""
-    by_name: dict[str, list[Path]] = {}
-    for path in sorted(census.paths, key=lambda path: (census.paths[path], len(path), path)):
-        by_name.setdefault(".".join(path), []).append(path)
-    reason = "holds a key with a dot that flattens to the name of another value"
-    losers = [path for paths in by_name.values() for path in paths[:-1]]
-    return {(path, role): reason for path in losers for role in ("end", "object")}
-
-
-def _beyond_the_bound(census: Census, unfit: Mapping[Mark, str]) -> dict[Mark, str]:
-    """Find the rarest paths beyond what a snapshot may have."""
-    totals: Counter[Path] = Counter()
-    for (path, leaf), number in census.ends.items():
-        if not _misfit(frozenset({(path, leaf)}), unfit):
-            totals[path] += number
-    ordered = sorted(totals, key=lambda path: (-totals[path], path))
-    return {
-        (path, "end"): f"holds a leaf beyond the {MOST_PATHS} that a snapshot may have" for path in ordered[MOST_PATHS:]
-    }
-
-
-def tree_of(path_sets: Iterable[Paths]) -> Tree:
-    """Merge path sets that fit together into one layout, its keys in order."""
+def tree_of(ends: Iterable[End]) -> Tree:
+    """Merge ends that fit together into one layout, its keys in order."""
     tree: Tree = {}
-    for path, _ in sorted(set().union(*path_sets)):
+    for path, _ in sorted(ends):
         below = tree
         for key in path:
             below = below.setdefault(key, {})
     return tree
 
 
+def leaves_of(tree: Tree, above: Path = ()) -> Iterator[Path]:
+    """Give the paths of a layout's leaves."""
+    for key, below in tree.items():
+        if below:
+            yield from leaves_of(below, (*above, key))
+        else:
+            yield (*above, key)
+
+
 def dotted(prefix: str, tree: Tree) -> list[str]:
     """Return the names of a layout's leaves, as Argo CD flattens them."""
-    return [name for key, below in tree.items() for name in (dotted(f"{prefix}.{key}", below) or [f"{prefix}.{key}"])]
+    return [".".join(path) for path in leaves_of(tree, (prefix,))]
 
 
 def laid_out(value: Json, tree: Tree) -> Nested:

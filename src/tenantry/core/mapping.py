@@ -64,6 +64,7 @@ class RowMapping:
     """Whether text of every column is canonical as it is."""
 
     _id_position: int = field(init=False, repr=False, compare=False)
+    _json_positions: tuple[int, ...] = field(init=False, repr=False, compare=False)
     has_json: bool = field(init=False, repr=False, compare=False)
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """The names of the fields, in order."""
@@ -73,7 +74,9 @@ class RowMapping:
         serve, retire = self.shape.serve, self.shape.retire
         object.__setattr__(self, "_positions", {column.name: n for n, column in enumerate(self.columns)})
         object.__setattr__(self, "_wanted", None if serve is None else frozenset((*serve, *retire)))
-        object.__setattr__(self, "has_json", any(column.kind is Kind.JSON for column in self.fields))
+        of_json = tuple(n for n, column in enumerate(self.fields) if column.kind is Kind.JSON)
+        object.__setattr__(self, "_json_positions", of_json)
+        object.__setattr__(self, "has_json", bool(of_json))
         kinds = [column.kind for column in self.columns]
         object.__setattr__(self, "_canonical", tuple(values.CANONICAL.get(kind) for kind in kinds))
         object.__setattr__(self, "_is_plain", not self.has_json and not any(self._canonical))
@@ -124,12 +127,15 @@ class RowMapping:
             for position, this in enumerate(self.fields):
                 column = this.name
                 parsed.append(self._parsed(position, row[position]))
-            paths = self._paths(parsed) if self.has_json else frozenset()
+            ends: set[End] = set()
+            for position in self._json_positions:
+                column = self.fields[position].name
+                ends |= paths_of(column, parsed[position])
         except NoText as reason:
             return Unusable(number, str(reason), column=column, tenant=tenant)
         # Text columns make the parsed values equal to the row: one tuple then serves as both.
         whole = row if not self.has_json and tuple(parsed) == row else tuple(parsed)
-        return Draft(tenant, whole, row, paths)  # type: ignore[arg-type]
+        return Draft(tenant, whole, row, frozenset(ends) if ends else _NO_PATHS)  # type: ignore[arg-type]
 
     def lay_out(self, draft: Draft, tree: Tree) -> tuple[Nested, ...]:
         """Give a draft's values the common layout; text is as it is, NULL the empty text."""
@@ -161,10 +167,3 @@ class RowMapping:
             raise NoText(f"is longer than {self.shape.max_text} characters (source.max_text)")
         canonical = self._canonical[position]
         return canonical(text) if canonical else text
-
-    def _paths(self, parsed: Sequence[Json]) -> Paths:
-        ends: set[End] = set()
-        for column, value in zip(self.fields, parsed, strict=True):
-            if column.kind is Kind.JSON:
-                ends |= paths_of(column.name, value)
-        return frozenset(ends)

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from tenantry.core.columns import Column, Kind
 from tenantry.core.errors import InvalidParameter, UnknownParameter, UnsupportedParameter, listed, nearest, quoted
-from tenantry.core.steps import Steps, sliced
-from tenantry.core.tenant import Tenant
+from tenantry.core.steps import Steps, sliced_by_size
+from tenantry.core.tenant import Tenant, size_of
 from tenantry.core.values import Nested, NoText, number_text
 
 RESERVED = frozenset({"selector", "view", "shard", "allowEmpty"})
@@ -46,7 +46,7 @@ class Selection:
     def of(self, tenants: Sequence[Tenant]) -> Steps[list[Tenant]]:
         """Return the tenants that meet the conditions, in their order."""
         found: list[Tenant] = []
-        for some in sliced(tenants):
+        for some in sliced_by_size(tenants, size_of):
             chosen: Sequence[Tenant] = some
             for condition in self.conditions:
                 chosen = [tenant for tenant in chosen if condition.holds(tenant)]

@@ -17,15 +17,18 @@ import msgspec
 from tenantry.core.carrying import LastGood
 from tenantry.core.columns import Column
 from tenantry.core.errors import MissingColumn, SourceError, listed, quoted
-from tenantry.core.layout import Paths, Tree, conflicts, tree_of
+from tenantry.core.fitting import Ends, Misfit, conflicts, refuse_too_many, room_for, united
+from tenantry.core.layout import Paths, Tree, leaves_of, tree_of
 from tenantry.core.mapping import Draft, NotServed, RowMapping
 from tenantry.core.position import Position
-from tenantry.core.steps import Steps, sliced
-from tenantry.core.tenant import Row, Tenant, Unusable
+from tenantry.core.steps import SLICE, Steps, sliced, sliced_by_size
+from tenantry.core.tenant import Row, Tenant, Unusable, size_of
 
 _ENCODER = msgspec.json.Encoder()
 _LIVE = (Draft, Tenant)
 _OUTWEIGHS_ALL = 10**9
+_LEAVES_OF_A_TURN = 4000
+"""Leaves that are laid out between two pauses: about a millisecond of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class SnapshotBuilder:
         self._surplus: list[Unusable] = []
         self._without_entry: list[int] = []
         self._unusable: set[str] = set()
-        self._shapes: dict[Paths, Paths] = {}
+        self._ends = Ends(previous.tree if previous else {})
         self._rows = 0
         self._unchanged = 0
         self._refuse_lost_fields()
@@ -121,10 +124,13 @@ class SnapshotBuilder:
             self._nameless.append(mapped)  # type: ignore[arg-type]
             self._without_entry.append(self._rows)
 
-    def _with_shared_paths(self, draft: Draft) -> Draft:
+    def _with_shared_paths(self, draft: Draft) -> Draft | Unusable:
         """Most rows have JSON of a few shapes: each is kept once."""
-        shared = self._shapes.setdefault(draft.paths, draft.paths)
-        return draft if shared is draft.paths else msgspec.structs.replace(draft, paths=shared)
+        match self._ends.of_row(draft.paths):
+            case (str(column), str(reason)):
+                return Unusable(self._rows, reason, column, draft.id)
+            case shared:
+                return draft if shared is draft.paths else msgspec.structs.replace(draft, paths=shared)
 
     def _enter(self, tenant: str, entry: Entry) -> None:
         if tenant not in self._entries:
@@ -142,13 +148,13 @@ class SnapshotBuilder:
 
     def finish(self, position: Position) -> Steps[Snapshot]:
         """Make the snapshot; raises LastGoodIncomplete rather than make up a value."""
-        for tenant in self._unusable:
-            self._keep_last_good(tenant)
+        for some in sliced(list(self._unusable)):
+            for tenant in some:
+                self._keep_last_good(tenant)
+            yield
         kept_in_doubt = self._keep_in_doubt()
         yield
-        if self._mapping.has_json:
-            yield from self._quarantine_odd_shapes()
-        tree = tree_of(self._path_sets()) if self._mapping.has_json else {}
+        tree = yield from self._tree()
         tenants, revision = yield from self._tenants_and_revision(tree)
         unusable = [entry for tenant in self._unusable if isinstance(entry := self._entries[tenant], Unusable)]
         was_complete = self._previous is not None and self._previous.complete
@@ -184,29 +190,51 @@ class SnapshotBuilder:
                 self._kept[tenant] = carried
         return len(gone)
 
-    def _live(self) -> list[tuple[str, Draft | Tenant]]:
-        return [(tenant, entry) for tenant, entry in self._entries.items() if isinstance(entry, Draft | Tenant)]
+    def _tree(self) -> Steps[Tree]:
+        """Find the layout that all rows have together, and quarantine those that do not fit; raises TooManyLeaves."""
+        before = self._previous
+        if not self._mapping.has_json:
+            return {}
+        if before is not None and self._same_mapping and self._nothing_changed(before):
+            return before.tree
+        settled = self._ends.settled
+        path_sets, tenants = yield from self._path_sets()
+        while odd := (yield from conflicts(path_sets, settled, room_for(tenants, len(settled)))):
+            yield from self._quarantine(odd)
+            path_sets, tenants = yield from self._path_sets()
+        tree = tree_of((yield from united(path_sets)))
+        refuse_too_many(tree, tenants)
+        return tree
 
-    def _path_sets(self) -> Counter[Paths]:
-        """Count how many rows have each set of JSON paths; last good parameters outweigh all, since they stay."""
-        counts = Counter(entry.paths for _, entry in self._live())
+    def _path_sets(self) -> Steps[tuple[Counter[Paths], int]]:
+        """Count how many rows have each set of JSON paths, and the tenants; last good parameters outweigh all rows."""
+        counts: Counter[Paths] = Counter()
+        for some in sliced(list(self._entries.values())):
+            counts.update(entry.paths for entry in some if isinstance(entry, _LIVE))
+            yield
+        live = counts.total()
         for entry in self._kept.values():
             counts[entry.paths] += _OUTWEIGHS_ALL
-        return counts
+        return counts, live + len(self._kept)
 
-    def _quarantine_odd_shapes(self) -> Steps[None]:
-        """Quarantine rows whose JSON does not fit with the others, until what is left fits."""
-        while odd := conflicts(self._path_sets()):
+    def _quarantine(self, odd: Mapping[Paths, Misfit]) -> Steps[None]:
+        """Quarantine the rows whose JSON does not fit; raises SourceError if it is none of today's."""
+        misfits: list[tuple[str, Misfit]] = []
+        for some in sliced(list(self._entries.items())):
+            misfits += [
+                (tenant, odd[entry.paths]) for tenant, entry in some if isinstance(entry, _LIVE) and entry.paths in odd
+            ]
             yield
-            live = self._live()
-            misfits = [(tenant, odd[entry.paths]) for tenant, entry in live if entry.paths in odd]
-            if not misfits:
-                raise SourceError("The last good parameters of rows that cannot be used do not fit together.")
-            numbers = self._numbers()
-            for tenant, (column, reason) in misfits:
+        if not misfits:
+            raise SourceError("The last good parameters of rows that cannot be used do not fit together.")
+        numbers = self._numbers()
+        yield
+        for some_misfits in sliced(misfits):
+            for tenant, (column, reason) in some_misfits:
                 self._entries[tenant] = Unusable(numbers[tenant], reason, column, tenant)
                 self._unusable.add(tenant)
                 self._keep_last_good(tenant)
+            yield
 
     def _numbers(self) -> dict[str, int]:
         """Return the number of each entry's row, counting those that made no entry."""
@@ -221,7 +249,8 @@ class SnapshotBuilder:
         ids = yield from self._ids()
         reusable = before is not None and before.tree == tree
         made: dict[str, Tenant] = {}
-        for some in sliced(ids):
+        leaves = sum(1 for _ in leaves_of(tree))
+        for some in sliced(ids, max(1, min(SLICE, _LEAVES_OF_A_TURN // max(1, leaves)))):
             for tenant in some:
                 # Each is let go as soon as it was used: there are many.
                 entry = self._kept.get(tenant) or self._entries.pop(tenant)
@@ -254,7 +283,7 @@ class SnapshotBuilder:
 
     def _revision(self, tenants: Mapping[str, Tenant]) -> Steps[str]:
         digest = hashlib.sha256(_ENCODER.encode(self._mapping.names))
-        for some in sliced(list(tenants.values())):
+        for some in sliced_by_size(list(tenants.values()), size_of):
             digest.update(b"\n".join(tenant.encoded for tenant in some))
             digest.update(b"\n")
             yield

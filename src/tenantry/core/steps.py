@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,11 +14,21 @@ Steps = Generator[None, None, T]
 SLICE = 1000
 """Tenants between two pauses: about a millisecond of work."""
 
+LARGEST_SLICE = 1 << 16
+"""Bytes between two pauses, where tenants are large."""
+
 
 def sliced(items: Sequence[Item], size: int = SLICE) -> Generator[Sequence[Item], None, None]:
     """Cut a sequence into slices of `size` items."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def sliced_by_size(items: Sequence[Item], size: Callable[[Item], int]) -> Generator[Sequence[Item], None, None]:
+    """Cut a sequence into slices that are together about as large as `LARGEST_SLICE`, at most `SLICE` items each."""
+    for some in sliced(items):
+        parts = 1 + sum(map(size, some)) // LARGEST_SLICE
+        yield from sliced(some, max(1, len(some) // parts))
 
 
 def at_once(steps: Steps[T]) -> T:

@@ -32,6 +32,11 @@ class Tenant(msgspec.Struct, frozen=True, gc=False):
     """Where its JSON values end, from which the snapshot's layout is made."""
 
 
+def size_of(tenant: Tenant) -> int:
+    """Return how many bytes a parameter set has."""
+    return len(tenant.encoded)
+
+
 class Unusable(msgspec.Struct, frozen=True):
     """A row that cannot be mapped, and why.
 
