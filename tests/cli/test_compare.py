@@ -187,8 +187,20 @@ def answering(body: bytes) -> Iterator[str]:
         thread.join()
 
 
+DEEP = b'{"output":{"parameters":[{"tenant":' + b"[" * 5000 + b"]" * 5000 + b"}]}}"
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"{}", b'{"output":{"parameters":null}}', b'{"output":{"parameters":[null]}}', b"<html>"]
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"{}", id="an empty object"),
+        pytest.param(b'{"output":{"parameters":null}}', id="no list"),
+        pytest.param(b'{"output":{"parameters":[null]}}', id="a list of no objects"),
+        pytest.param(b"<html>", id="no JSON"),
+        pytest.param(DEEP, id="JSON that is nested too deep"),
+    ],
 )
 def test_an_answer_that_is_none_is_never_taken_for_an_empty_one(
     tenantry: Command, file: SQLiteFile, body: bytes

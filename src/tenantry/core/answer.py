@@ -116,7 +116,7 @@ def parameter_sets(body: bytes) -> list[dict[str, object]]:
     """Decode an answer strictly, ours or another plugin's; raises InvalidAnswer if it is not one."""
     try:
         found = _ENVELOPE.decode(body)["output"]["parameters"]
-    except (msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, KeyError, RecursionError):
         raise InvalidAnswer("The answer is not a list of parameter sets.", remedy="") from None
     if not all(isinstance(item, dict) for item in found):
         raise InvalidAnswer("The answer has an item that is not an object.", remedy="")
