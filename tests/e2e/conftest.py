@@ -12,8 +12,31 @@ import pytest
 from tests.e2e.argocd import ArgoCD, NotSoon
 from tests.e2e.bed import Bed
 from tests.e2e.build import NotBuilt, built
+from tests.faults.fixtures import bed, victim
+from tests.support.service import RIVAL, TENANTRY
 
 SHARED = pytest.StashKey[Bed]()
+PLUGINS = {"tenantry": TENANTRY, "rival": RIVAL}
+
+__all__ = ["bed", "victim"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what can be asked of the scenarios of faults."""
+    parser.addoption("--plugin", choices=sorted(PLUGINS), default="tenantry", help="Who answers in the faults.")
+    parser.addoption("--whole", action="store_true", help="Let each fault last for a minute of polls.")
+
+
+@pytest.fixture
+def plugin(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Return the command of the plugin under test."""
+    return PLUGINS[request.config.getoption("plugin")]
+
+
+@pytest.fixture
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Tell whether a fault lasts as long as on a bad day, or only for a few polls."""
+    return bool(request.config.getoption("whole"))
 
 
 @pytest.hookimpl(optionalhook=True)

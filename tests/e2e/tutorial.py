@@ -16,10 +16,15 @@ def application_set(variant: str = "") -> Object:
     return found
 
 
+def token() -> str:
+    """Return the token in the tutorial's Secret."""
+    found: str = load(FOLDER / "secrets.yaml")[0]["stringData"]["plugin.auth.token"]
+    return found
+
+
 def environment(database: Database) -> dict[str, str]:
-    """Return the variables of tenantry: the token is the one in the tutorial's Secret."""
-    token: str = load(FOLDER / "secrets.yaml")[0]["stringData"]["plugin.auth.token"]
-    return {**database.tutorial_environment(), "AUTH_TOKEN": token}
+    """Return the variables of tenantry."""
+    return {**database.tutorial_environment(), "AUTH_TOKEN": token()}
 
 
 def connect(argocd: ArgoCD, service: RunningService) -> None:

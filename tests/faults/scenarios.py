@@ -58,6 +58,8 @@ class Fault:
     """Whether no read can succeed while it lasts."""
     fools_the_rival: bool = True
     """Whether a plugin that reads in the request gives a wrong answer, or a late one."""
+    empties_the_rival: bool = False
+    """Whether its answer has no tenant, or too few, for as long as the fault lasts."""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -111,8 +113,18 @@ def _change_password(bed: Bed) -> None:
 
 
 FAULTS = [
-    Fault("the server is stopped", lambda bed: bed.server.stop(), lambda bed: bed.server.start()),
-    Fault("the server is killed", lambda bed: bed.server.kill(), lambda bed: bed.server.start()),
+    Fault(
+        "the server is stopped",
+        lambda bed: bed.server.stop(),
+        lambda bed: bed.server.start(),
+        empties_the_rival=True,
+    ),
+    Fault(
+        "the server is killed",
+        lambda bed: bed.server.kill(),
+        lambda bed: bed.server.start(),
+        empties_the_rival=True,
+    ),
     Fault("its back ends are terminated", _terminate, keep=_terminate, fails_reads=False),
     Fault("connections are exhausted", _exhaust, Bed.release, keep=_exhaust),
     Fault("the table is locked for five seconds", _lock, Bed.release, lasts=5),
@@ -120,22 +132,31 @@ FAULTS = [
         "the table is renamed",
         _sql("ALTER TABLE organization RENAME TO gone"),
         _sql("ALTER TABLE gone RENAME TO organization"),
+        empties_the_rival=True,
     ),
     Fault(
         "a column is dropped",
         _sql("ALTER TABLE organization DROP COLUMN status"),
         _sql("ALTER TABLE organization ADD COLUMN status varchar(50)"),
+        empties_the_rival=True,
     ),
-    Fault("the password is changed", _change_password, _sql("ALTER ROLE {reader} PASSWORD '{password}'")),
+    Fault(
+        "the password is changed",
+        _change_password,
+        _sql("ALTER ROLE {reader} PASSWORD '{password}'"),
+        empties_the_rival=True,
+    ),
     Fault(
         "SELECT is revoked",
         _sql("REVOKE SELECT ON organization FROM {reader}"),
         _sql("GRANT SELECT ON organization TO {reader}"),
+        empties_the_rival=True,
     ),
     Fault(
         "row-level security hides rows",
         _sql("CREATE POLICY few ON organization USING (id < 3)", "ALTER TABLE organization ENABLE ROW LEVEL SECURITY"),
         _sql("ALTER TABLE organization DISABLE ROW LEVEL SECURITY"),
+        empties_the_rival=True,
     ),
     Fault(
         "the statement time-out is tiny",
@@ -149,7 +170,7 @@ FAULTS = [
         fools_the_rival=False,
     ),
     Fault("the result is cut in the middle", _set(cut_at=b"foxtrot-consulting"), _heal),
-    Fault("connections are refused", _refuse, _heal),
+    Fault("connections are refused", _refuse, _heal, empties_the_rival=True),
     Fault("the network is slow", _set(delay=1.0), _heal, fails_reads=False),
     Fault(
         "the network swallows everything",
@@ -158,3 +179,9 @@ FAULTS = [
         environment={"TENANTRY_SOURCE_READ_TIMEOUT": "2s", "TENANTRY_SOURCE_STATEMENT_TIMEOUT": "2s"},
     ),
 ]
+
+
+def environment_of(bed: Bed, fault: Fault, port: int = 0) -> dict[str, str]:
+    """Return the variables of a service that reads through the proxy, or through what listens on `port` before it."""
+    tutorial = bed.database.tutorial_environment(port or bed.proxy.port, bed.reader, bed.password)
+    return {**tutorial, "TENANTRY_SOURCE_CONNECT_TIMEOUT": "2s", **fault.environment}

@@ -4,47 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.faults.load import Load, WrongAnswer, check
-from tests.faults.scenarios import FAULTS, Bed, Fault
+from tests.faults.scenarios import FAULTS, Bed, Fault, environment_of
 from tests.support.pgbouncer import PgBouncer
-from tests.support.postgres import PostgresServer
-from tests.support.proxy import FaultProxy
 from tests.support.service import RIVAL, RunningService
 from tests.support.waiting import eventually
 
 Serving = Callable[..., RunningService]
-
-
-@pytest.fixture(scope="session")
-def victim(readable_folder: Path) -> Iterator[PostgresServer]:
-    """Run a server with few connections, which faults may stop and kill."""
-    server = PostgresServer(readable_folder / "victim", max_connections=12)
-    server.start()
-    server.make_template()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def bed(victim: PostgresServer) -> Iterator[Bed]:
-    """Return a fresh database behind a proxy, and a role that may only read it."""
-    if not victim.running:
-        victim.start()
-    database = victim.create_database()
-    made = Bed(victim, database, FaultProxy(victim.port).start(), *database.create_reader())
-    yield made
-    made.release()
-    made.proxy.stop()
-
-
-def environment(bed: Bed, fault: Fault, port: int) -> dict[str, str]:
-    tutorial = bed.database.tutorial_environment(port, bed.reader, bed.password)
-    return {**tutorial, "TENANTRY_SOURCE_CONNECT_TIMEOUT": "2s", **fault.environment}
 
 
 def failed_reads(service: RunningService) -> float:
@@ -90,7 +60,7 @@ def survives(service: RunningService, bed: Bed, fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_no_fault_becomes_a_smaller_answer(fault: Fault, bed: Bed, serving: Serving) -> None:
-    survives(serving(environment(bed, fault, bed.proxy.port)), bed, fault)
+    survives(serving(environment_of(bed, fault)), bed, fault)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -99,12 +69,12 @@ def test_nor_does_it_behind_a_pooler(
 ) -> None:
     pooler = pgbouncer(bed.database, {bed.reader: bed.password}, bed.proxy.port)
 
-    survives(serving(environment(bed, fault, pooler.port)), bed, fault)
+    survives(serving(environment_of(bed, fault, pooler.port)), bed, fault)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.fools_the_rival], ids=lambda fault: fault.name)
 def test_the_rival_fails_the_same_check(fault: Fault, bed: Bed, serving: Serving) -> None:
-    rival = serving(environment(bed, fault, bed.proxy.port), command=RIVAL)
+    rival = serving(environment_of(bed, fault), command=RIVAL)
     tenants = rival.ask().tenants()
 
     with Load(rival) as load:
