@@ -21,18 +21,30 @@ A pause lets every other task have its turn, so a request that takes three turns
 """
 
 
+class Turn:
+    """A turn of work on the event loop, which ends when it was long enough."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._began = time.perf_counter()
+
+    async def give_way(self) -> None:
+        """Let others have their turn if this one was long enough."""
+        if time.perf_counter() - self._began > LONGEST_TURN:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
+
+
 async def driven(steps: Steps[T]) -> T:
-    """Run steps to their end, giving way to others as soon as a turn was long enough."""
-    began = time.perf_counter()
+    """Run steps to their end, giving way to others."""
+    turn = Turn()
     while True:
         try:
             next(steps)
         except StopIteration as end:
             result: T = end.value
             return result
-        if time.perf_counter() - began > LONGEST_TURN:
-            await asyncio.sleep(0)
-            began = time.perf_counter()
+        await turn.give_way()
 
 
 @contextmanager
