@@ -15,10 +15,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 WORKDIR /build
 
-# The build backend is hashed like everything else. It is one of the development tools, and none of them leaves this stage.
-COPY requirements/dev.lock requirements/runtime.lock requirements/
+# The build backend is hashed like everything else, and does not leave this stage.
+COPY requirements/build.lock requirements/runtime.lock requirements/
 RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --require-hashes --requirement requirements/dev.lock
+    && /opt/build/bin/pip install --require-hashes --requirement requirements/build.lock
 
 # What runs: exactly the locked versions, in an environment without pip.
 RUN python -m venv --without-pip /opt/tenantry \
