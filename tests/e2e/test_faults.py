@@ -19,20 +19,12 @@ POLLS = 3
 POLLS_OF_A_MINUTE = 30
 
 
-def polled_every_two_seconds(argocd: ArgoCD, service: RunningService) -> None:
-    """Let the tutorial's ApplicationSet ask this service all the time."""
-    tutorial.connect(argocd, service)
-    often = tutorial.application_set()
-    often["spec"]["generators"][0]["plugin"]["requeueAfterSeconds"] = 2
-    argocd.apply(often)
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_no_fault_costs_an_application(
     fault: Fault, bed: Bed, argocd: ArgoCD, serving: Serving, plugin: tuple[str, ...], whole: bool
 ) -> None:
     service = serving({**environment_of(bed, fault), "AUTH_TOKEN": tutorial.token()}, command=plugin)
-    polled_every_two_seconds(argocd, service)
+    tutorial.poll_often(argocd, service)
     before = settled(argocd, TENANTS)
 
     fault.make(bed)
@@ -51,7 +43,7 @@ def test_the_same_fault_costs_a_plugin_that_answers_it_with_an_empty_list_its_ap
     fault: Fault, bed: Bed, argocd: ArgoCD, serving: Serving
 ) -> None:
     rival = serving({**environment_of(bed, fault), "AUTH_TOKEN": tutorial.token()}, command=RIVAL)
-    polled_every_two_seconds(argocd, rival)
+    tutorial.poll_often(argocd, rival)
     before = settled(argocd, TENANTS)
 
     fault.make(bed)

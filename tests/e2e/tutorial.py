@@ -27,8 +27,28 @@ def environment(database: Database) -> dict[str, str]:
     return {**database.tutorial_environment(), "AUTH_TOKEN": token()}
 
 
+def plugin(service: RunningService) -> Object:
+    """Return the tutorial's ConfigMap. Nothing in it differs but the address of the service."""
+    [found] = load(FOLDER / "configmap.yaml")
+    found["data"]["baseUrl"] = f"http://127.0.0.1:{service.port}"
+    return found
+
+
+def secret(token: str) -> Object:
+    """Return the tutorial's Secret with another token."""
+    found = load(FOLDER / "secrets.yaml")[0]
+    found["stringData"]["plugin.auth.token"] = token
+    return found
+
+
 def connect(argocd: ArgoCD, service: RunningService) -> None:
-    """Apply the tutorial's ConfigMap and Secrets. Nothing in them differs but the address of the service."""
-    [plugin] = load(FOLDER / "configmap.yaml")
-    plugin["data"]["baseUrl"] = f"http://127.0.0.1:{service.port}"
-    argocd.apply(plugin, *load(FOLDER / "secrets.yaml"))
+    """Apply the tutorial's ConfigMap and Secrets."""
+    argocd.apply(plugin(service), *load(FOLDER / "secrets.yaml"))
+
+
+def poll_often(argocd: ArgoCD, service: RunningService, seconds: int = 2) -> None:
+    """Let the tutorial's ApplicationSet ask this service all the time."""
+    connect(argocd, service)
+    often = application_set()
+    often["spec"]["generators"][0]["plugin"]["requeueAfterSeconds"] = seconds
+    argocd.apply(often)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from tenantry.core.steps import Steps
-from tenantry.service import driving
 from tenantry.service.driving import LONGEST_TURN, Turn, driven
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ class Watch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self._now, self._seconds = 0.0, seconds
-        monkeypatch.setattr(driving.time, "perf_counter", self.look)
+        monkeypatch.setattr(time, "perf_counter", self.look)
 
     def look(self) -> float:
         self._now += self._seconds
