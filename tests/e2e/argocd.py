@@ -100,8 +100,12 @@ class ArgoCD:
             self._process = None
 
     def __enter__(self) -> Self:
-        self.install()
-        self.start()
+        try:
+            self.install()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
