@@ -3,12 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+# Who answers Argo CD in the scenarios of faults; `rival` loses Applications there, which shows that they bite.
+PLUGIN ?= tenantry
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test e2e e2e-build check fmt bench fuzz docs lock clean servers
+.PHONY: help demo test e2e e2e-whole e2e-build cluster check fmt bench fuzz docs lock clean servers
 
 help: ## List the chores
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,7 +22,13 @@ test: servers .venv/dev ## Run all tests against real servers
 	$(PYTEST) -n 2 --dist loadgroup
 
 e2e: servers e2e-build ## Run the scenarios on a real API server and Argo CD's own ApplicationSet controller
-	$(PYTEST) -n 2 tests/e2e
+	$(PYTEST) -n 2 tests/e2e --plugin $(PLUGIN)
+
+e2e-whole: servers e2e-build ## Let each fault of those scenarios last for a minute
+	$(PYTEST) -n 2 tests/e2e/test_faults.py --whole --plugin $(PLUGIN)
+
+cluster: servers e2e-build ## Leave that cluster running, with tenantry and the tutorial on it, to try things on
+	@$(BIN)/python -m tests.e2e.cluster
 
 e2e-build: .venv/dev ## Build that cluster's programs: ten minutes, once for each version
 	@$(BIN)/python -m tests.e2e.build
