@@ -272,12 +272,14 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
     import uvloop
 
     # Everything is done by then; what still runs, a driver's thread for one, must not hold up the end.
-    leaving = threading.Timer(_LEAVING, os._exit, [1])
+    leaving = threading.Timer(_LEAVING, lambda: os._exit(code))
     leaving.daemon = True
+    code = 1
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
                 runner.run(coroutine)
+                code = 0
             finally:
                 leaving.start()
     finally:

@@ -169,3 +169,22 @@ async def test_a_connection_that_falls_silent_ends_the_read_by_its_own_limit(
 
         proxy.heal()
         assert len(await read(source)) == 10
+
+
+async def fail_after_a_slice(source: DatabaseSource, proxy: FaultProxy) -> None:
+    async with source.read() as reading:
+        async for _ in reading.rows(["tenant"]):
+            proxy.black_hole = True
+            raise RuntimeError("a fault of ours")
+
+
+async def test_a_read_that_fails_between_two_calls_on_a_dead_line_leaves_room_for_the_next(
+    database: Database, proxy: FaultProxy
+) -> None:
+    database.execute("INSERT INTO organization (tenant, status) SELECT 't' || n, 'x' FROM generate_series(1, 5000) n")
+    async with source_of(database.url(port=proxy.port)) as source:
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await fail_after_a_slice(source, proxy)
+
+        proxy.heal()
+        assert len(await read(source)) == 5010

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import Database
-from tests.support.processes import end, start
+from tests.support.processes import start
 from tests.support.proxy import FaultProxy
 from tests.support.service import PATH, ROOT, TOKEN, RunningService
 from tests.support.waiting import eventually
@@ -122,5 +122,4 @@ runtime.run(service())
 """
     process = start([sys.executable, "-c", script], tmp_path / "log", environment={"PYTHONPATH": str(ROOT / "src")})
 
-    assert process.wait(IN_SECONDS) == 1
-    assert end(process) == 1
+    assert process.wait(IN_SECONDS) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tenantry.web.asgi import Receive, Scope, Send
 from tenantry.web.plugin import PATH
+from tenantry.web.protocol import LARGEST_HEADERS
 from tests.builders import snapshot_of, tenants
 from tests.web.harness import ALL, TOKEN, Client, Server, door, eventually, request, serving
 
@@ -481,3 +483,43 @@ async def test_a_route_that_raises_is_a_message_and_not_plain_text() -> None:
         assert reply.message
         assert b"secret" not in reply.body
         assert (await client.ask()).status == 200
+
+
+CHUNKED = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("token", [TOKEN, "wrong"])
+async def test_what_comes_beside_a_body_has_a_limit(token: str) -> None:
+    async with serving(door().app) as server, server.client() as client:
+        await client.send((CHUNKED % token).encode() + b"%x\r\n%b\r\n0\r\n" % (len(ALL), ALL))
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 64 * LARGEST_HEADERS:
+                await client.send(b"a: trailer\r\n" * 1000)
+                sent += 12_000
+        await client.rest()
+
+        assert sent < 64 * LARGEST_HEADERS
+        await eventually(lambda: server.connections == 0)
+
+
+async def test_a_body_in_the_smallest_chunks_with_a_trailer_is_a_body() -> None:
+    body = ALL + b" " * LARGEST_HEADERS
+    async with serving(door().app) as server, server.client() as client:
+        await client.send((CHUNKED % TOKEN).encode())
+        for start in range(0, len(body), 1000):
+            await client.send(b"".join(b"1\r\n%c\r\n" % byte for byte in body[start : start + 1000]))
+        await client.send(b"0\r\nX-Sum: 1\r\n\r\n")
+
+        assert len((await client.reply()).tenants) == 10
+
+
+@pytest.mark.parametrize("path", [PATH, "/healthz", "/nowhere"])
+async def test_requests_that_pile_up_unread_end_the_connection_and_cost_no_memory(path: str) -> None:
+    many = request(ALL if path == PATH else b"", path=path, method="POST" if path == PATH else "GET") * 5000
+    async with serving(door().app, room=4096) as server, server.client() as client, server.client() as other:
+        with contextlib.suppress(ConnectionError):
+            await client.send(many)
+        assert (await other.ask()).status == 200
+
+        await eventually(lambda: server.connections == 1)

@@ -109,7 +109,7 @@ class PluginEndpoint:
 
         None for everything else, refusals and faults too: `__call__` tells what they are.
         """
-        if scope["method"] != "POST" or body not in self._prepared:
+        if scope["method"] != "POST" or not body or body not in self._prepared:
             return None
         began = time.perf_counter()
         try:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 LARGEST_HEADERS = 64 << 10
 """Bytes; Argo CD sends a few hundred."""
 
+_BESIDE_A_BYTE = 6
+"""Bytes that may come with each byte of a body: a chunk of a single byte has five. Trailers are beside it too."""
+
+_MOST_WAITING = 32
+"""Requests of one connection that may wait for their turn; Argo CD sends the next one after the answer."""
+
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
 
 
@@ -41,6 +47,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._chunk = 0
         self._in_headers = False
+        self._in_message = False
+        self._body_bytes = 0
+        self._beside_bytes = 0
         self._unstarted: ASGI3Application | None = None
         self._may_answer = False
 
@@ -61,6 +70,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk = len(data)
         if self._in_headers:
             self._header_bytes += self._chunk
+        elif self._in_message:
+            self._beside_bytes += self._chunk
         # One answer at once for each arrival of bytes: nobody can pile up answers by asking without reading.
         self._may_answer = self.at_once is not None
         super().data_received(data)
@@ -68,6 +79,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start()
         if self._in_headers and self._header_bytes > LARGEST_HEADERS:
             self._refuse(HeadersTooLarge())
+        if self._in_message and self._beside_bytes > LARGEST_HEADERS + _BESIDE_A_BYTE * self._body_bytes:
+            if self.cycle.response_started:
+                self.transport.close()
+            else:
+                self._refuse(HeadersTooLarge())
         self._stay_bounded()
 
     def on_message_begin(self) -> None:
@@ -75,10 +91,21 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._in_headers:
             self._begin_headers()
             self._header_bytes = 1
+        self._in_message = True
+        self._body_bytes = self._beside_bytes = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes after a body in chunks (trailers) nobody asked for."""
+        if self._in_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The headers are here: from now on the application has its own limits."""
+        if len(self.pipeline) >= _MOST_WAITING:
+            self.transport.close()
+        if self.transport.is_closing():
+            raise ConnectionError("the connection is closing")  # the parser goes no further
         suspect = max(self._header_bytes, self._chunk) > LARGEST_HEADERS
         self._end_headers()
         if suspect and self._size_of_headers() > LARGEST_HEADERS:
@@ -91,11 +118,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, unless the request was refused by its headers."""
+        self._body_bytes += len(body)
+        self._beside_bytes -= len(body)
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is here: answer it at once if that is possible, else by a task."""
+        self._in_message = False
         if self.transport.is_closing():
             return
         super().on_message_complete()

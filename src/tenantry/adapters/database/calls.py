@@ -39,9 +39,12 @@ async def undisturbed(call: Coroutine[Any, Any, T], connection: Stoppable) -> T:
         raise
 
 
-async def briefly(call: Coroutine[Any, Any, object]) -> None:
-    """Wait for the end of a clean-up, though not for long, and whatever it raises."""
-    await _ended(asyncio.ensure_future(call))
+async def briefly(call: Coroutine[Any, Any, object], connection: Stoppable) -> None:
+    """Wait for the end of a clean-up, whatever it raises; if it takes long, the connection goes first."""
+    task = asyncio.ensure_future(call)
+    if not await _ended(task):
+        connection.hang_up()
+        await _ended(task)
 
 
 async def _end(task: asyncio.Future[Any], connection: Stoppable) -> None:

@@ -152,7 +152,7 @@ class DatabaseSource:
                 yield reading
                 await undisturbed(connection.close(), self._database)
             except BaseException:
-                await briefly(_drop(connection, reading))
+                await briefly(_drop(connection, reading), self._database)
                 raise
 
     async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
