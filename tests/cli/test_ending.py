@@ -123,3 +123,18 @@ runtime.run(service())
     process = start([sys.executable, "-c", script], tmp_path / "log", environment={"PYTHONPATH": str(ROOT / "src")})
 
     assert process.wait(IN_SECONDS) == 0
+
+
+def test_it_hears_a_signal_before_it_serves(tmp_path: Path, database: Database) -> None:
+    service = RunningService(tmp_path, {"TENANTRY_SOURCE_URL": database.url()})
+    service.begin()
+    hears = 1 << (signal.SIGTERM - 1)
+
+    def caught() -> int:
+        status = Path(f"/proc/{service.pid}/status").read_text()
+        return int(status.partition("SigCgt:")[2].split()[0], 16) & hears
+
+    eventually(caught, every=0.001, what="A handler of SIGTERM")
+    assert "listening" not in service.log.read_text()
+
+    assert ended(service) == 128 + signal.SIGTERM

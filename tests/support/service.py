@@ -87,10 +87,14 @@ class RunningService:
 
     def start(self, *, ready: bool = True) -> RunningService:
         """Start, and wait until it is ready, or only until it listens."""
-        self._process = start(self._command, self.log, environment=self._environment)
+        self.begin()
         path = "/readyz" if ready else "/healthz"
         eventually(lambda: self._answers(path), within=30, what=f"The service ({self.log})")
         return self
+
+    def begin(self) -> None:
+        """Start, and wait for nothing."""
+        self._process = start(self._command, self.log, environment=self._environment)
 
     def _answers(self, path: str) -> bool:
         if self._process is not None and self._process.poll() is not None:
