@@ -106,6 +106,12 @@ async def test_bytes_are_refused_through_any_number_of_domains(database: Databas
         await values_of(database, "two_levels", "'x'")
 
 
+async def test_a_type_of_somebodys_own_is_text_whatever_its_name(database: Database) -> None:
+    database.execute("CREATE SCHEMA mine; CREATE TYPE mine.numeric AS ENUM ('Gold')")
+
+    assert await values_of(database, "mine.numeric", "'Gold'") == "Gold"
+
+
 async def test_not_a_number_is_quarantined(database: Database) -> None:
     database.execute("CREATE TABLE one (tenant text, v float8); INSERT INTO one VALUES ('a', 'NaN'), ('b', 1)")
 

@@ -73,9 +73,13 @@ WITH RECURSIVE made (number, name, type) AS (
     UNION ALL
     SELECT made.number, made.name, t.typbasetype FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype = 'd'
 )
-SELECT made.name, t.typname FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype <> 'd' ORDER BY made.number
+SELECT made.name, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END
+FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype <> 'd' ORDER BY made.number
 """
-"""A domain may be made of another one, and that of another: what counts is the type below all of them."""
+"""A domain may be made of another one, and that of another: what counts is the type below all of them.
+
+A type that somebody made is text, whatever its name.
+"""
 
 _OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
 """A server that vanished without a word is noticed in seconds; a URL may say otherwise."""
