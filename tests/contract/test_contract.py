@@ -344,6 +344,11 @@ def test_a_service_that_has_read_nothing_yet_is_not_ready_and_answers_nothing(
 ) -> None:
     service = serving({"TENANTRY_SOURCE_URL": f"sqlite:///{tmp_path}/not-there-yet.db"}, ready=False)
 
+    def why() -> str:
+        return str(service.ask(path="/readyz", method="GET").json()["message"])
+
+    eventually(lambda: "not been read yet: " in why(), what="The end of the first attempt to read")
+
     ready, answer = service.ask(path="/readyz", method="GET"), service.ask()
 
     assert (ready.status, answer.status) == (503, 503)
