@@ -60,6 +60,11 @@ class Programs:
         """Return the program that is all of them, by its first argument."""
         return self.folder / "cluster"
 
+    @property
+    def facts(self) -> Path:
+        """Return the program that runs the tests of Argo CD's own packages."""
+        return self.folder / "facts"
+
     def manifest(self, name: str) -> Path:
         """Return a manifest of Argo CD's own."""
         return self.folder / "manifests" / name
@@ -84,8 +89,8 @@ def built(sources: Path = SOURCES) -> Programs:
 def digest(sources: Path) -> str:
     """Return the name of all that shapes the binary."""
     found = hashlib.sha256(repr((platform.machine(), FLAGS, MANIFESTS)).encode())
-    for path in sorted(sources.iterdir()):
-        found.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    for path in sorted(path for path in sources.rglob("*") if path.is_file()):
+        found.update(f"\0{path.relative_to(sources)}\0".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
 
@@ -138,8 +143,9 @@ def _compile(sources: Path, target: Programs, workshop: Path, log: Path) -> None
         "GOWORK": "off",
     }
     go = [str(_toolchain(sources, workshop, log)), "-C", str(sources)]
-    flags = [*FLAGS, "-ldflags", _link_flags(sources), "-o", str(target.binary)]
-    _run("Building", [*go, "build", *flags, "."], log, environment)
+    flags = [*FLAGS, "-ldflags", _link_flags(sources), "-o"]
+    _run("Building", [*go, "build", *flags, str(target.binary), "."], log, environment)
+    _run("Building the tests of facts", [*go, "test", "-c", *flags, str(target.facts), "./facts"], log, environment)
     shown = target.folder.with_name("argo-cd")
     _run("Finding Argo CD's manifests", [*go, "list", "-m", "-f", "{{.Dir}}", ARGO_CD], shown, environment)
     source = Path(shown.read_text().splitlines()[-1]) / "manifests"

@@ -1,5 +1,5 @@
-// The programs of the tests' cluster as one: etcd, kube-apiserver or Argo CD's ApplicationSet controller, by the first
-// argument. Each is what its project releases; which versions, go.mod says.
+// The programs of the tests' cluster as one: etcd, kube-apiserver, Argo CD's ApplicationSet controller, or a preview by
+// argocd-server, by the first argument. Each is what its project releases; which versions, go.mod says.
 package main
 
 import (
@@ -20,6 +20,7 @@ var programs = map[string]func(arguments []string) int{
 	"etcd":           runEtcd,
 	"kube-apiserver": run(apiserver.NewAPIServerCommand),
 	"controller":     run(controller.NewCommand),
+	"preview":        preview,
 }
 
 func run(command func() *cobra.Command) func([]string) int {
