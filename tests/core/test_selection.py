@@ -28,6 +28,11 @@ def chosen(**parameters: object) -> list[str]:
     return [item["tenant"] for item in sets_of(answer_to(SNAPSHOT, named))]
 
 
+def finds(asked: str, text: str) -> bool:
+    """Tell whether a text is what finds a tenant that has another one."""
+    return bool(sets_of(answer_to(snapshot_of([{"tenant": "a", "status": text}]), {"status": asked})))
+
+
 def test_nothing_asked_selects_everything() -> None:
     assert chosen() == ["a", "b", "c"]
 
@@ -52,6 +57,37 @@ def test_values_compare_as_the_text_of_the_answer(seats: object) -> None:
 def test_a_number_compares_with_its_scale() -> None:
     assert chosen(seats=Decimal("1.50")) == ["b"]
     assert chosen(seats=Decimal("1.5")) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("1e+06", "1000000"),
+        ("1.234567e+06", "1234567"),
+        ("-2e+06", "-2000000"),
+        ("9.007199254740991e+15", "9007199254740991"),
+        ("1e+06", "1e+06"),
+    ],
+)
+def test_a_number_that_go_wrote_with_an_exponent_is_that_number(asked: str, found: str) -> None:
+    assert finds(asked, found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"),
+    [
+        ("1e6", "1000000"),
+        ("1E+06", "1000000"),
+        ("10e+05", "1000000"),
+        ("1e-07", "0.0000001"),
+        ("1.2345e+02", "123.45"),
+        ("9.007199254740992e+15", "9007199254740992"),
+        ("1e+21", "1" + "0" * 21),
+    ],
+)
+def test_what_go_never_writes_so_is_only_that_text(asked: str, other: str) -> None:
+    assert not finds(asked, other)
+    assert finds(asked, asked)
 
 
 def test_dots_reach_into_json() -> None:

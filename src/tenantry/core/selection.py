@@ -6,7 +6,8 @@ the last tenant that has some JSON leaf must not freeze the ApplicationSets that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,6 +19,12 @@ from tenantry.core.values import Nested, NoText, number_text
 
 RESERVED = frozenset({"selector", "view", "shard", "allowEmpty"})
 """Input parameters with a meaning of their own, which this version does not serve yet."""
+
+_WRITTEN_BY_GO = re.compile(r"-?[1-9](\.[0-9]+)?e\+[0-9]{2}")
+"""A float from a million up, as Go's `%v` has it: one digit before the point, two of the exponent."""
+
+_FIRST_INEXACT = 1 << 53
+"""From here on a float stands for several whole numbers, so nobody knows which one was meant."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,7 +89,17 @@ def _texts(name: str, value: object) -> frozenset[str]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise InvalidParameter(f"Input parameter {quoted(name)} is an empty list, which would match no tenant.")
-    return frozenset(_text(name, one) for one in values)
+    return frozenset(text for one in values for text in _forms(_text(name, one)))
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text, and the whole number that Go writes as that text: a matrix makes `1e+06` of 1000000.
+
+    Otherwise such a row would ask for nobody, and an empty answer deletes.
+    """
+    yield text
+    if _WRITTEN_BY_GO.fullmatch(text) and abs(number := Decimal(text)) < _FIRST_INEXACT and number == int(number):
+        yield str(int(number))
 
 
 def _text(name: str, value: object) -> str:
