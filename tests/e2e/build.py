@@ -3,7 +3,7 @@
     python -m tests.e2e.build
 
 The first time takes about ten minutes. What was built is kept outside the checkout, by the digest of its sources: in
-~/.cache/tenantry-e2e, or where TENANTRY_E2E_CACHE says.
+~/.cache/tenantry-e2e, or where E2E_CACHE says.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Programs:
 
 def cache_folder() -> Path:
     """Return where all that is built or fetched is kept."""
-    chosen = os.environ.get("TENANTRY_E2E_CACHE")
+    chosen = os.environ.get("E2E_CACHE")
     if chosen:
         return Path(chosen).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tenantry-e2e"

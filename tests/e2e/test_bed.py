@@ -124,7 +124,7 @@ def test_other_sources_are_not_built_and_the_command_that_builds_them_is_told(so
 def test_what_only_serves_to_build_is_kept_for_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, kept: set[str]
 ) -> None:
-    monkeypatch.setenv("TENANTRY_E2E_CACHE", str(tmp_path))
+    monkeypatch.setenv("E2E_CACHE", str(tmp_path))
     used = digest(SOURCES)
     for age, name in enumerate([used, "older", "oldest", "forgotten"]):
         (tmp_path / name).mkdir()
