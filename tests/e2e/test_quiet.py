@@ -124,6 +124,7 @@ def test_a_token_rotates_with_an_overlap_and_no_pass_fails(
 
     (tokens / "argocd.2").write_text("the-next-token")
     eventually(lambda: service.ask(token="the-next-token").status == 200, what="The next token")
+    some_passes(argocd, 2)
     argocd.apply(tutorial.secret("the-next-token"))
     some_passes(argocd, 3)
     (tokens / "argocd.1").unlink()
