@@ -9,10 +9,10 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event
 
 from tests.e2e import tutorial
 from tests.e2e.argocd import ArgoCD
@@ -58,7 +58,6 @@ def database() -> Iterator[Database]:
 
 def main() -> None:
     """Start all, say how to use it, and stop all at the first signal."""
-    enough = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with ExitStack() as running:
@@ -80,7 +79,8 @@ def main() -> None:
         )
         print(told, flush=True)
         try:
-            enough.wait()
+            while True:
+                time.sleep(0.2)  # not for ever: a signal just before that would wait too
         except KeyboardInterrupt:
             print("Ending.", flush=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import sys
 
@@ -16,7 +17,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which pytest-xdist takes from the workers' children
     with Bed() as bed, ArgoCD(built(), bed.kubeconfig) as argocd:
         print(json.dumps({"pids": [*bed.pids, argocd.pid], "folder": str(bed.folder)}), flush=True)
-        sys.stdin.read()
+        # A look now and then: a signal that comes just before a read that blocks would wait for the read's end.
+        while not select.select([sys.stdin], [], [], 0.2)[0]:
+            pass
 
 
 if __name__ == "__main__":
