@@ -49,6 +49,7 @@ async def briefly(call: Coroutine[Any, Any, object], connection: Stoppable) -> N
 
 async def _end(task: asyncio.Future[Any], connection: Stoppable) -> None:
     asking = asyncio.ensure_future(connection.interrupt())
+    asking.add_done_callback(_forgotten)
     if await _ended(task):
         await _ended(asking)
         return
