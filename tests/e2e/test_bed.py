@@ -138,14 +138,15 @@ def test_what_only_serves_to_build_is_kept_for_a_day(
     assert {path.name for path in tmp_path.iterdir()} == {used, "older", "oldest", "lock", *kept}
 
 
-def test_a_failing_build_says_why(sources: Path) -> None:
-    (sources / "main.go").write_text("package main\n\nfunc main() { nothing() }\n")
+def test_a_failing_build_says_why(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E2E_CACHE", str(tmp_path / "cache"))
+    (sources / "go.lock").write_text("this is no requirement\n")
 
     with pytest.raises(BuildFailed) as failure:
         build(sources)
 
-    assert "Building failed. The whole log: " in str(failure.value)
-    assert "main.go:3:15: undefined: nothing" in str(failure.value)
+    assert "Fetching Go failed. The whole log: " in str(failure.value)
+    assert "this is no requirement" in str(failure.value)
 
 
 def test_a_bed_that_does_not_start_says_why() -> None:
