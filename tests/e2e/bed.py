@@ -35,7 +35,7 @@ class Bed:
         self._token = secrets.token_hex(32)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._open = contextlib.ExitStack()
-        self.folder = self._open.enter_context(_own_folder())
+        self.folder = self._open.enter_context(own_folder(PREFIX))
         self.kubeconfig = self.folder / "kubeconfig"
 
     @property
@@ -164,15 +164,17 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 @contextlib.contextmanager
-def _own_folder() -> Iterator[Path]:
+def own_folder(prefix: str) -> Iterator[Path]:
     """Return a folder that goes with its owner. Those of owners who were killed go first."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with contextlib.suppress(OSError), (left / "owner").open() as owner:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
-    unseen = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+    unseen = Path(tempfile.mkdtemp(prefix=f".{prefix}"))
     with (unseen / "owner").open("w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)
         folder = unseen.rename(unseen.with_name(unseen.name.removeprefix(".")))
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -6,17 +6,14 @@ There is no application controller: an Application that Argo CD deletes stays, w
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from tests.e2e import tutorial
 from tests.e2e.argocd import ArgoCD
-from tests.e2e.bed import Bed
+from tests.e2e.bed import Bed, own_folder
 from tests.e2e.build import built
 from tests.e2e.survival import settled
 from tests.support.postgres import Database, PostgresServer
@@ -44,16 +41,15 @@ Ctrl-C ends everything, and leaves nothing behind."""  # noqa: E501 -- as it is 
 @contextmanager
 def database() -> Iterator[Database]:
     """Run a PostgreSQL with the sample tenants, in a folder that the server's own user can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="tenantry-cluster-"))
-    folder.chmod(0o755)
-    server = PostgresServer(folder)
-    try:
-        server.start()
-        server.make_template()
-        yield server.create_database()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_folder("tenantry-cluster-") as folder:
+        folder.chmod(0o755)
+        server = PostgresServer(folder / "postgresql")
+        try:
+            server.start()
+            server.make_template()
+            yield server.create_database()
+        finally:
+            server.stop()
 
 
 def main() -> None:
