@@ -15,6 +15,7 @@ from tests.support.service import RIVAL, RunningService
 Serving = Callable[..., RunningService]
 
 TENANTS = 10
+ACTIVE = 3
 POLLS = 3
 POLLS_OF_A_MINUTE = 30
 
@@ -36,6 +37,22 @@ def test_no_fault_costs_an_application(
     argocd.eventually(lambda: "foobar-app-kilo-media" in uids(argocd), within=90, what="The newcomer's Application")
     assert lost(argocd, before) == [], argocd.report()
     assert len(uids(argocd)) == TENANTS + 1
+
+
+def test_a_column_that_vanishes_costs_no_application_of_a_set_that_asks_for_it(
+    bed: Bed, argocd: ArgoCD, serving: Serving
+) -> None:
+    [fault] = [fault for fault in FAULTS if fault.name == "a column is dropped"]
+    # Every column is served, whichever there are: none is missed because somebody named it.
+    url = bed.database.url(bed.reader, bed.password, bed.proxy.port)
+    service = serving({"TENANTRY_SOURCE_URL": url, "AUTH_TOKEN": tutorial.token()})
+    tutorial.poll_often(argocd, service, variant="-input")
+    before = settled(argocd, ACTIVE)
+
+    fault.make(bed)
+    some_passes(argocd, POLLS)
+
+    assert lost(argocd, before) == [], argocd.report()
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.empties_the_rival], ids=lambda fault: fault.name)

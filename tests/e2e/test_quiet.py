@@ -40,11 +40,11 @@ def test_twenty_polls_without_a_change_write_nothing(argocd: ArgoCD, serving: Se
 
 def test_a_restart_of_tenantry_deletes_nothing(argocd: ArgoCD, serving: Serving, victim: PostgresServer) -> None:
     database = victim.create_database()
-    service = serving(tutorial.environment(database))
+    service = serving({**tutorial.environment(database), "TENANTRY_SERVER_DRAIN": "4s"})
     tutorial.poll_often(argocd, service)
     before = settled(argocd, TENANTS)
 
-    service.stop()
+    service.stop()  # polled all the while: it answers until it is drained
     argocd.nudge(tutorial.NAME)
     argocd.eventually(lambda: argocd.conditions(tutorial.NAME)["ErrorOccurred"]["status"] == "True", what="An error")
     assert lost(argocd, before) == []
@@ -104,6 +104,27 @@ def test_tenantry_restarted_without_its_database_answers_nothing_and_nothing_is_
     victim.start()
     database.execute(NEWCOMER)
     eventually(lambda: service.ask(path="/readyz", method="GET", body=b"").status == 200, what="A snapshot")
+    argocd.nudge(tutorial.NAME)
+
+    newcomer_deploys(argocd)
+    assert lost(argocd, before) == []
+
+
+def test_an_outage_that_outlasts_the_last_good_read_is_told_and_nothing_is_deleted(
+    argocd: ArgoCD, serving: Serving, victim: PostgresServer
+) -> None:
+    database = victim.create_database()
+    service = serving({**tutorial.environment(database), "TENANTRY_SNAPSHOT_MAX_STALE": "3s"})
+    tutorial.poll_often(argocd, service)
+    before = settled(argocd, TENANTS)
+
+    victim.stop()
+    argocd.eventually(lambda: argocd.conditions(tutorial.NAME)["ErrorOccurred"]["status"] == "True", what="An error")
+    assert "older than snapshot.max_stale: The database" in argocd.conditions(tutorial.NAME)["ErrorOccurred"]["message"]
+    assert lost(argocd, before) == []
+    victim.start()
+    database.execute(NEWCOMER)
+    eventually(lambda: "kilo-media" in service.ask(token=tutorial.token()).tenants(), what="The newcomer")
     argocd.nudge(tutorial.NAME)
 
     newcomer_deploys(argocd)

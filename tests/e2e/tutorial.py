@@ -46,9 +46,9 @@ def connect(argocd: ArgoCD, service: RunningService) -> None:
     argocd.apply(plugin(service), *load(FOLDER / "secrets.yaml"))
 
 
-def poll_often(argocd: ArgoCD, service: RunningService, seconds: int = 2) -> None:
-    """Let the tutorial's ApplicationSet ask this service all the time."""
+def poll_often(argocd: ArgoCD, service: RunningService, seconds: int = 2, variant: str = "") -> None:
+    """Let the tutorial's ApplicationSet, or a variant of it, ask this service all the time."""
     connect(argocd, service)
-    often = application_set()
+    often = application_set(variant)
     often["spec"]["generators"][0]["plugin"]["requeueAfterSeconds"] = seconds
     argocd.apply(often)
