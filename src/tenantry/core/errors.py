@@ -109,16 +109,16 @@ class UnknownParameter(RequestRefused):
     """An input parameter is not known."""
 
 
-class UnsupportedParameter(RequestRefused):
-    """An input parameter has a reserved name that this version does not serve."""
-
-    remedy = "Remove it from spec.generators[].plugin.input.parameters, or install a version that serves it."
-
-
 class InvalidParameter(RequestRefused):
     """The value of an input parameter cannot be compared with a field."""
 
     remedy = "Give a text, a number, a boolean or a list of them."
+
+
+class InvalidSelector(InvalidParameter):
+    """The selector cannot be read."""
+
+    remedy = "Write it as Kubernetes does, such as `tier in (gold,silver),!legacy`, or with matchExpressions."
 
 
 class HeadersTooLarge(RequestRefused):
@@ -256,6 +256,12 @@ class MissingColumn(SourceError):
     """A configured column does not exist."""
 
     remedy = "Check source.id, source.state and source.parameters against the table."
+
+
+class BrokenView(SourceError):
+    """A view of the configuration asks for something that there is not."""
+
+    remedy = "Correct it under `views` in the configuration file."
 
 
 class RefusedColumn(SourceError):

@@ -17,8 +17,8 @@ JSON = b"application/json"
 STATUSES: dict[type[errors.TenantryError], int] = {
     errors.InvalidBody: 400,
     errors.UnknownParameter: 400,
-    errors.UnsupportedParameter: 400,
     errors.InvalidParameter: 400,
+    errors.InvalidSelector: 400,
     errors.MalformedHttp: 400,
     errors.UpgradeWithBody: 400,
     errors.MissingToken: 401,
