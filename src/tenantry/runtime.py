@@ -19,9 +19,11 @@ from tenantry.adapters.database.source import DatabaseSource, Limits, open_sourc
 from tenantry.adapters.logs import LogObserver, LogWriter, start_log
 from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.adapters.tokens import MountedTokens
+from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
-from tenantry.config.settings import ServerSettings, Settings, SourceSettings
+from tenantry.config.settings import NamingSettings, ServerSettings, Settings, SourceSettings
 from tenantry.core.errors import ConfigurationError, TenantryError
+from tenantry.core.fields import Naming
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.answering import Answering
@@ -88,8 +90,9 @@ class Observers:
             observer.told(event, fields)
 
 
-def shape_of(source: SourceSettings) -> TableShape:
+def shape_of(settings: Settings) -> TableShape:
     """Return what the configuration says about the table."""
+    source = settings.source
     return TableShape(
         table=source.table,
         id=source.id,
@@ -98,6 +101,20 @@ def shape_of(source: SourceSettings) -> TableShape:
         serve=source.serve,
         retire=source.retire,
         max_text=source.max_text,
+        fields=settings.fields,
+        defaults=settings.defaults,
+        naming=naming_of(settings.naming),
+        views=settings.views,
+    )
+
+
+def naming_of(naming: NamingSettings) -> Naming:
+    """Return how names are made."""
+    return Naming(
+        name_field=None if naming.name == OFF else naming.name,
+        label_field=None if naming.label == OFF else naming.label,
+        length=naming.length,
+        always_hash=naming.hash == "always",
     )
 
 
@@ -133,7 +150,7 @@ class Service:
         self._readiness = Readiness(self.snapshots, self._tokens)
         self._refresher = Refresher(
             self._source,
-            shape_of(settings.source),
+            shape_of(settings),
             self.snapshots,
             self._observer,
             clock,

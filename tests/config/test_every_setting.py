@@ -96,6 +96,7 @@ def read(setting: Setting, text: str) -> object:
 # --- texts that a setting takes ---
 
 NAMES = st.from_regex(r"[a-z][a-z0-9 ._é-]{0,8}[a-z0-9]", fullmatch=True).filter(lambda name: name not in OVERWRITTEN)
+FIELDS = NAMES.filter(lambda name: "." not in name)
 HOSTS = st.sampled_from(["127.0.0.1", "localhost", "tenantry.prod.svc", "[::]", "[fe80::1]"])
 MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -113,8 +114,13 @@ def whole(units: Mapping[str, int], least: int, most: int) -> st.SearchStrategy[
     )
 
 
-def texts_of(kind: Kind) -> st.SearchStrategy[str]:
-    """Return texts that a kind of value takes, whichever way it is given."""
+def texts_of(setting: Setting) -> st.SearchStrategy[str]:
+    """Return texts that a setting takes, whichever way it is given."""
+    # Two fields cannot have one name.
+    return FIELDS.map("label{}".format) if setting.key == "naming.label" else texts_of_kind(setting.kind)
+
+
+def texts_of_kind(kind: Kind) -> st.SearchStrategy[str]:
     least, _, most = kind.allowed.partition(" to ")
     match kind.label:
         case "duration":
@@ -133,6 +139,8 @@ def texts_of(kind: Kind) -> st.SearchStrategy[str]:
             return st.lists(NAMES, min_size=1, max_size=4, unique=True).map(",".join)
         case "path" | "text":
             return NAMES
+        case "field name":
+            return FIELDS
     raise NotImplementedError(f"Say here which texts are a {kind.label}.")
 
 
@@ -146,7 +154,7 @@ def test_the_latest_way_wins_and_every_other_setting_keeps_its_default(
     setting: Setting, path: Path, data: st.DataObject
 ) -> None:
     ways = data.draw(st.sets(st.sampled_from(ways_of(setting))))
-    texts = {way: data.draw(texts_of(setting.kind), label=way) for way in sorted(ways)}
+    texts = {way: data.draw(texts_of(setting), label=way) for way in sorted(ways)}
 
     loaded = configured(path, setting, texts).load()
 
@@ -163,7 +171,7 @@ def test_the_latest_way_wins_and_every_other_setting_keeps_its_default(
 def test_each_setting_has_its_own_latest_way_when_all_are_given_at_once(path: Path, data: st.DataObject) -> None:
     together = [setting for setting in SETTINGS if setting.key not in COMPANIONS]
     texts = {
-        setting.key: data.draw(st.dictionaries(st.sampled_from(ways_of(setting)), texts_of(setting.kind), min_size=1))
+        setting.key: data.draw(st.dictionaries(st.sampled_from(ways_of(setting)), texts_of(setting), min_size=1))
         for setting in together
     }
     document: dict[str, dict[str, str]] = {}
@@ -190,7 +198,7 @@ LIKELY = st.from_regex(r"[0-9]{1,14}(ms|s|m|h|d|KiB|MiB|GiB)?|(postgresql|sqlite
 
 def any_text(setting: Setting) -> st.SearchStrategy[str]:
     """Return any text, and more of what is nearly right: it gets further."""
-    right = texts_of(setting.kind)
+    right = texts_of(setting)
     nearly = st.builds("{}{}".format, right, ANY_TEXT) | st.builds("{}{}".format, ANY_TEXT, right)
     return ANY_TEXT | nearly | LIKELY
 
@@ -252,7 +260,7 @@ def test_a_secret_is_neither_told_nor_shown(setting: Setting, path: Path, data: 
 @UNHURRIED
 @given(data=st.data())
 def test_a_value_as_shown_reads_back_as_itself(setting: Setting, data: st.DataObject) -> None:
-    value = read(setting, data.draw(texts_of(setting.kind)))
+    value = read(setting, data.draw(texts_of(setting)))
 
     assert read(setting, setting.shown(value)) == value
 

@@ -17,7 +17,7 @@ from tenantry.core.errors import ConfigurationError
 from tenantry.core.secret import Secret
 
 URL = "postgresql://tenantry@db/organization"
-SECTIONS = "log, metrics, server, snapshot, source, tokens"
+SECTIONS = "defaults, fields, log, metrics, naming, server, snapshot, source, tokens, views"
 KNOWN_VARIABLES = [setting.env for setting in SETTINGS]
 KNOWN_VARIABLES += ["TENANTRY_CONFIG", "DB_NAME", "DB_USER", "DB_HOST", "DB_PORT", "DB_PASSWORD"]
 ANY_TEXT = st.text(st.characters())

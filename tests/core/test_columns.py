@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tenantry.core.columns import Column, Kind, choose, looks_secret
+from tenantry.core.columns import Column, Kind, looks_secret
 from tenantry.core.errors import MissingColumn, RefusedColumn
+from tenantry.core.fields import choose
 from tests.builders import columns_of
 
 TABLE = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, settings=Kind.JSON, logo=Kind.BYTES)

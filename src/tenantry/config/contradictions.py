@@ -9,6 +9,9 @@ from tenantry.config.reading import Reading
 from tenantry.config.settings import Settings
 from tenantry.core.errors import quoted
 
+OFF = "off"
+"""In `naming`: no such field."""
+
 
 def take_contradictions(reading: Reading, settings: Settings) -> None:
     """Tell where settings contradict each other, unless one of them has a problem already."""
@@ -33,7 +36,22 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
         yield ("source.retire", "source.serve"), why
     if server.ops_address == server.address:
         yield ("server.ops_address", "server.address"), "server.ops_address is the same as server.address."
+    yield from _of_fields(settings)
     yield from _too_long(settings)
+
+
+def _of_fields(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    naming, parameters = settings.naming, settings.source.parameters
+    if naming.name == naming.label != OFF:
+        yield ("naming.label", "naming.name"), "naming.name and naming.label are the same field."
+    if parameters is not None:
+        names = [shape.name for shape in settings.fields if "." not in shape.name or shape.column]
+        if unserved := [name for name in names if name not in parameters]:
+            why = (
+                f"`fields` tells of {', '.join(map(quoted, unserved))}, which source.parameters does not list: add it "
+                "there, or leave it out here."
+            )
+            yield ("fields", "source.parameters"), why
 
 
 def _too_long(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

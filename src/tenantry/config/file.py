@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tenantry.config.reading import Reading, items
+from tenantry.config.structure import STRUCTURES, take_structure
 from tenantry.config.table import BY_KEY, SECTIONS, SETTINGS, Setting
 from tenantry.config.wording import every, printable, told_name, unknown
 
@@ -15,6 +16,7 @@ CONFIG_VARIABLE = "TENANTRY_CONFIG"
 """The variable that names the file, where no flag does."""
 
 _LARGEST = 1 << 20
+_SECTIONS = (*SECTIONS, *STRUCTURES)
 
 
 def take_file(reading: Reading, path: Path) -> None:
@@ -28,8 +30,10 @@ def take_file(reading: Reading, path: Path) -> None:
         return
     for key, content in document.items():
         origin = f"{name} line {_line(document, key)}"
-        if key not in SECTIONS:
-            reading.problems.append(f"{origin}: {unknown(str(key), 'section', SECTIONS)}")
+        if key in STRUCTURES:
+            take_structure(reading, str(key), content, lambda mapping, key: f"{name} line {_line(mapping, key)}")
+        elif key not in SECTIONS:
+            reading.problems.append(f"{origin}: {unknown(str(key), 'section', _SECTIONS)}")
         elif content is not None and not isinstance(content, dict):
             reading.problems.append(f"{origin}: {key} is a section, with settings below it.")
         else:
@@ -58,7 +62,9 @@ def _document(path: Path) -> dict[object, object]:
     if len(text) > _LARGEST:
         raise ValueError(": is larger than 1MiB, which is no configuration file.")
     if not isinstance(document, dict):
-        raise ValueError(f": is {'empty' if document is None else 'not a mapping'}. Known sections: {every(SECTIONS)}.")
+        raise ValueError(
+            f": is {'empty' if document is None else 'not a mapping'}. Known sections: {every(_SECTIONS)}."
+        )
     return document
 
 
@@ -109,9 +115,10 @@ def _scalar(value: object, *, literal: bool) -> str:
     return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _line(mapping: Mapping[object, object], key: object) -> int:
+def _line(mapping: object, key: object) -> int:
     """Return where a key stands; one that was merged in (`<<`) has no place of its own."""
     try:
-        return int(mapping.lc.key(key)[0]) + 1  # type: ignore[attr-defined]
+        places = mapping.lc  # type: ignore[attr-defined]
+        return int((places.key if isinstance(mapping, dict) else places.item)(key)[0]) + 1
     except (AttributeError, LookupError, TypeError):
         return 1

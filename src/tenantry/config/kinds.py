@@ -101,6 +101,16 @@ def _some_names(given: Sequence[str]) -> tuple[str, ...]:
     return _names(given)
 
 
+def _field(given: Sequence[str]) -> str:
+    name = _text(given)
+    if name in OVERWRITTEN:
+        raise ValueError(f"Argo CD overwrites a parameter called {quoted(name)}.")
+    if "." in name:
+        raise ValueError("A dot would make it a leaf of something else.")
+    return name
+
+
+FIELD = Kind("field name", _field, literal=True)
 TEXT = Kind("text", _text, literal=True)
 NAMES = Kind("list of texts", _names, ", ".join, many=True, literal=True)
 STATES = Kind("list of texts", _states, ", ".join, many=True, literal=True)

@@ -6,6 +6,7 @@ options of the command line and the reference page are all derived from them, by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated
 
 from tenantry.config.addresses import ADDRESS, DATABASE_URL, TOKEN, URL_EXAMPLE
 from tenantry.config.kinds import (
+    FIELD,
     NAMES,
     PARAMETERS,
     PATH,
@@ -27,6 +29,8 @@ from tenantry.config.kinds import (
     number,
 )
 from tenantry.config.quantities import S
+from tenantry.core.defaults import Layer
+from tenantry.core.fields import FieldShape
 from tenantry.core.secret import Secret
 
 
@@ -84,6 +88,34 @@ class SourceSettings:
     max_text: Annotated[
         int, Told(number("64", "16777216"), "Characters that one value may have; a longer one quarantines its row.")
     ] = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class NamingSettings:
+    """How the names are made that a tenant's Application can have as they are."""
+
+    name: Annotated[
+        str, Told(FIELD, "The field that holds a DNS-1123 label made from the id; `off` for none.", "tenantName")
+    ] = "tenantName"
+    label: Annotated[
+        str, Told(FIELD, "The field that holds a valid label value made from the id; `off` for none.", "tenantLabel")
+    ] = "tenantLabel"
+    length: Annotated[
+        int,
+        Told(
+            number("20", "63"),
+            "Characters that a name may have. Another length renames tenants whose id is longer, and a rename deletes "
+            "their Applications.",
+        ),
+    ] = 40
+    hash: Annotated[
+        str,
+        Told(
+            choice("needed", "always"),
+            "Which names end in a hash of the id: those that cannot be the id itself, or all. The other choice renames "
+            "tenants, and a rename deletes their Applications.",
+        ),
+    ] = "needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +197,12 @@ class Settings:
     """Everything that can be configured."""
 
     source: SourceSettings = field(default_factory=SourceSettings)
+    naming: NamingSettings = field(default_factory=NamingSettings)
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    fields: tuple[FieldShape, ...] = ()
+    defaults: tuple[Layer, ...] = ()
+    views: tuple[tuple[str, Mapping[str, object]], ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from tenantry.config.kinds import Kind
@@ -67,13 +67,20 @@ def _table() -> Iterator[Setting]:
 def settings_of(values: Mapping[str, object]) -> Settings:
     """Build the settings from values by key; what is not there has its default."""
     given: dict[str, dict[str, object]] = {section: {} for section in _CLASSES}
+    structured: dict[str, Any] = {}
     for key, value in values.items():
-        section, _, name = key.partition(".")
-        given[section][name] = value
-    return Settings(**{section: kind(**given[section]) for section, kind in _CLASSES.items()})
+        section, dot, name = key.partition(".")
+        if dot:
+            given[section][name] = value
+        else:
+            structured[section] = value
+    sections: dict[str, Any] = {section: kind(**given[section]) for section, kind in _CLASSES.items()}
+    return Settings(**sections, **structured)
 
 
-_CLASSES: dict[str, Any] = get_type_hints(Settings)
+_CLASSES: dict[str, Any] = {name: kind for name, kind in get_type_hints(Settings).items() if is_dataclass(kind)}
+"""The sections of flat settings."""
+
 SETTINGS: tuple[Setting, ...] = tuple(_table())
 """Every setting, in the order of the reference."""
 

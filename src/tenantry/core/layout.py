@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from tenantry.core.values import Json, Nested, NoText
+import msgspec
+
+from tenantry.core.values import BooleanText, Json, Nested, NoText, NumberText
 
 Path: TypeAlias = tuple[str, ...]
 """The keys from a column down to a value; the column's name comes first."""
@@ -86,8 +88,38 @@ def _leaf(value: Json) -> Nested:
         case None:
             return ""
         case str():
-            return value
+            # Without the type that it has in JSON, which encoders do not know.
+            return value if type(value) is str else str(value)
         case list():
             return [_leaf(item) for item in value] or "[]"
         case dict():
             return {key: _leaf(item) for key, item in sorted(value.items())} or "{}"
+
+
+def laid_out_natively(value: Json, tree: Tree) -> object:
+    """Do as `laid_out`, for an encoder: leaves keep their JSON type, and empty lists and objects stay."""
+    if not tree:
+        return _native_leaf(value)
+    found = value if isinstance(value, dict) else {}
+    return {key: laid_out_natively(found.get(key), below) for key, below in tree.items()}
+
+
+def _native_leaf(value: Json) -> object:
+    match value:
+        case None:
+            return ""
+        case NumberText():
+            return native_number(value)
+        case BooleanText():
+            return value == "true"
+        case str():
+            return value
+        case list():
+            return [_native_leaf(item) for item in value]
+        case dict():
+            return {key: _native_leaf(item) for key, item in sorted(value.items())}
+
+
+def native_number(text: str) -> object:
+    """Return a number of JSON, every digit as it is."""
+    return msgspec.Raw(text.encode())

@@ -31,6 +31,9 @@ class Tenant(msgspec.Struct, frozen=True, gc=False):
     paths: Paths
     """Where its JSON values end, from which the snapshot's layout is made."""
 
+    missing: tuple[int, ...] = ()
+    """Positions of values that are NULL and have no default: their text is empty, and to a selector they are absent."""
+
 
 def size_of(tenant: Tenant) -> int:
     """Return how many bytes a parameter set has."""

@@ -66,12 +66,28 @@ def boolean_text(text: str) -> str:
     )
 
 
+class NumberText(str):
+    """The digits of a JSON number, apart from a text that looks like one."""
+
+    __slots__ = ()
+
+
+class BooleanText(str):
+    """`true` or `false` of JSON, apart from a text that looks like one."""
+
+    __slots__ = ()
+
+
 def parse_json(text: str) -> Json:
-    """Parse JSON, its scalars as canonical text; raises NoText with the reason."""
+    """Parse JSON, its scalars as canonical text that knows its type; raises NoText with the reason."""
     try:
         value: Json = _spelt(
             json.loads(
-                text, parse_int=str, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_object
+                text,
+                parse_int=NumberText,
+                parse_float=_Float,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_object,
             ),
             0,
         )
@@ -84,8 +100,8 @@ def parse_json(text: str) -> Json:
     return value
 
 
-class _Number(str):
-    """The digits of a JSON number, apart from a text that looks like one."""
+class _Float(NumberText):
+    """A JSON number that may have an exponent."""
 
     __slots__ = ()
 
@@ -108,9 +124,9 @@ def _spelt(value: object, depth: int) -> Json:
         case None:
             return None
         case bool():
-            return "true" if value else "false"
-        case _Number():
-            return number_text(str(value))
+            return BooleanText("true" if value else "false")
+        case _Float():
+            return NumberText(number_text(str(value)))
         case str():
             return value
         case list():
@@ -136,9 +152,71 @@ def plain_text(value: object) -> str:
     raise NoText(f"has a type that tenantry cannot write as text ({type(value).__name__})")
 
 
+def declared_boolean(text: str) -> str:
+    """Write what is declared to be a boolean as `true` or `false`; raises NoText if it is neither."""
+    canonical = boolean_text(text)
+    if canonical not in ("true", "false"):
+        raise NoText("is not a boolean")
+    return canonical
+
+
+def declared_number(text: str) -> str:
+    """Write what is declared to be a number as JSON has it, without leading zeros; raises NoText if it is none."""
+    canonical = number_text(text.strip())
+    return format(Decimal(canonical), "f") if canonical.lstrip("-").startswith("0") else canonical
+
+
+DECLARED: dict[Kind, Callable[[str], str]] = {Kind.BOOLEAN: declared_boolean, Kind.NUMBER: declared_number}
+"""How text is made canonical that the configuration, not the database, says to be of a kind."""
+
 CANONICAL: dict[Kind, Callable[[str], str]] = {
     Kind.BOOLEAN: boolean_text,
     Kind.NUMBER: number_text,
     Kind.TIMESTAMP: timestamp_text,
 }
 """How text of each kind is made canonical; text itself and dates are as the database writes them."""
+
+
+_DIGITS = 10
+"""Of the number of an item in a list, more than which no list has."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL_REASON = "holds a line break or control character, which only a field that is declared as text may have"
+
+
+def refuse_controls(text: str) -> None:
+    """Raise NoText for line breaks and control characters: in a template they may begin a key of their own."""
+    if not text.isprintable() and _CONTROL.search(text):
+        raise NoText(CONTROL_REASON)
+
+
+def values_at(value: object, path: str) -> list[object]:
+    """Return what stands at a dotted path, named as Argo CD flattens it; a key may have dots of its own."""
+    found: list[object] = []
+    end = -1
+    while end < len(path) and isinstance(value, dict | list):
+        end = path.find(".", end + 1)
+        end = len(path) if end < 0 else end
+        key, rest = path[:end], path[end + 1 :]
+        if isinstance(value, dict):
+            if key not in value:
+                continue
+            below = value[key]
+        elif key.isascii() and key.isdigit() and len(key) < _DIGITS and str(int(key)) == key and int(key) < len(value):
+            below = value[int(key)]
+        else:
+            continue
+        found += [below] if end == len(path) else values_at(below, rest)
+    return found
+
+
+def texts_in(value: object) -> list[str]:
+    """Return all texts of a value, whatever is around them."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for item in value for text in texts_in(item)]
+        case dict():
+            return [text for item in value.values() for text in texts_in(item)]
+    return []
