@@ -8,6 +8,7 @@ from typing import Any
 
 from tenantry.core.answer import Answer, make_answer
 from tenantry.core.columns import Column, Kind
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.position import Position
 from tenantry.core.selection import parse_selection
@@ -55,7 +56,7 @@ def tenants(number: int, **fields: object) -> list[dict[str, object]]:
 
 def answer_to(snapshot: Snapshot, parameters: dict[str, object] | None = None) -> Answer:
     """Return the answer to an ApplicationSet with these input parameters."""
-    return at_once(make_answer(snapshot, parse_selection(parameters or {}, snapshot.fields, "test")))
+    return at_once(make_answer(SnapshotIndex(snapshot), parse_selection(parameters or {}, snapshot.vocabulary, "test")))
 
 
 def sets_of(answer: Answer) -> list[dict[str, Any]]:

@@ -33,7 +33,10 @@ def ours(database: Database) -> dict[str, str]:
 def test_the_same_data_has_no_difference(tenantry: Command, database: Database, rival: str) -> None:
     ended = tenantry("compare", "--against", rival, **ours(database))
 
-    assert (ended.code, ended.out) == (0, "10 tenants on both sides, no differences.\n")
+    assert (ended.code, ended.out) == (
+        0,
+        "Only tenantry has: tenantLabel, tenantName (not counted).\n10 tenants on both sides, no differences.\n",
+    )
 
 
 @pytest.mark.parametrize("end", ["", "/"])
@@ -53,7 +56,8 @@ def test_a_changed_row_is_named_by_tenant_and_field(
 
     assert ended.code == 1
     assert ended.out == (
-        "TENANT     FIELD   OURS   THEIRS\nacme-corp  status  trial  active\n10 tenants on both sides, 1 difference.\n"
+        "TENANT     FIELD   OURS   THEIRS\nacme-corp  status  trial  active\n"
+        "Only tenantry has: tenantLabel, tenantName (not counted).\n10 tenants on both sides, 1 difference.\n"
     )
 
 
@@ -73,7 +77,7 @@ def test_missing_and_new_tenants_are_differences(
             {"tenant": "acme", "field": "", "ours": "(present)", "theirs": "(absent)"},
             {"tenant": "acme-corp", "field": "", "ours": "(absent)", "theirs": "(present)"},
         ],
-        "only_ours": [],
+        "only_ours": ["tenantLabel", "tenantName"],
     }
 
 
@@ -86,7 +90,7 @@ def test_a_field_that_only_we_have_is_told_and_not_counted(
     ended = tenantry("compare", "--against", rival, "--source-parameters", "tenant,status,plan", **ours(wider))
 
     assert ended.code == 0
-    assert "Only tenantry has: plan (not counted)." in ended.out
+    assert "Only tenantry has: plan, tenantLabel, tenantName (not counted)." in ended.out
 
 
 def test_what_the_rival_does_not_select_is_a_difference(tenantry: Command, database: Database, rival: str) -> None:

@@ -16,10 +16,10 @@ def test_a_table_shows_all_fields_of_all_tenants(tenantry: Command, file: SQLite
 
     assert ended.code == 0
     assert ended.out == (
-        "SETTINGS         STATUS  TENANT\n"
-        '{"tier":"gold"}  active  acme\n'
-        '{"tier":"free"}  trial   beta\n'
-        '{"tier":""}      active  gamma\n'
+        "SETTINGS         STATUS  TENANT  TENANTLABEL  TENANTNAME\n"
+        '{"tier":"gold"}  active  acme    acme         acme\n'
+        '{"tier":"free"}  trial   beta    beta         beta\n'
+        '{"tier":""}      active  gamma   gamma        gamma\n'
     )
     assert ended.err == "3 of 3 tenants.\n"
 
@@ -37,7 +37,9 @@ def test_json_is_the_answer_itself(tenantry: Command, file: SQLiteFile) -> None:
         '          "tier": "free"\n'
         "        },\n"
         '        "status": "trial",\n'
-        '        "tenant": "beta"\n'
+        '        "tenant": "beta",\n'
+        '        "tenantLabel": "beta",\n'
+        '        "tenantName": "beta"\n'
         "      }\n"
         "    ]\n"
         "  }\n"
@@ -51,6 +53,7 @@ def test_yaml_is_the_same_answer(tenantry: Command, file: SQLiteFile) -> None:
     assert ended.code == 0
     assert ended.out == (
         "output:\n  parameters:\n  - settings:\n      tier: free\n    status: trial\n    tenant: beta\n"
+        "    tenantLabel: beta\n    tenantName: beta\n"
     )
 
 

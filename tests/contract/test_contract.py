@@ -447,7 +447,8 @@ def test_a_number_keeps_its_digits_in_postgresql(database: Database, serving: Se
     }
     items = serving(environment).ask().json()["output"]["parameters"]
 
-    assert items == [
+    names = ("tenantLabel", "tenantName")
+    assert [{name: value for name, value in item.items() if name not in names} for item in items] == [
         {
             "exact": "12345678901234567890123456789.50",
             "id": "1234567",

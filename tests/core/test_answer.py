@@ -9,6 +9,7 @@ import pytest
 
 from tenantry.core.answer import make_answer, parameter_sets
 from tenantry.core.errors import InvalidAnswer
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import Selection
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import at_once
@@ -17,10 +18,10 @@ from tests.builders import answer_to, sets_of, snapshot_of, tenants
 
 
 def test_the_bytes_are_pinned() -> None:
-    snapshot = snapshot_of([{"tenant": "b", "status": None}, {"tenant": "ä\n<", "status": 'x"'}])
+    snapshot = snapshot_of([{"tenant": "b", "status": None}, {"tenant": "ä &<", "status": 'x"'}])
 
     assert answer_to(snapshot).body == (
-        '{"output":{"parameters":[{"status":"","tenant":"b"},{"status":"x\\"","tenant":"ä\\n<"}]}}'.encode()
+        '{"output":{"parameters":[{"status":"","tenant":"b"},{"status":"x\\"","tenant":"ä &<"}]}}'.encode()
     )
 
 
@@ -69,7 +70,7 @@ def test_an_answer_that_breaks_its_promise_does_not_leave(change: dict[str, obje
     snapshot = damaged(snapshot_of(tenants(5)), "tenant-0002", **change)
 
     with pytest.raises(InvalidAnswer):
-        at_once(make_answer(snapshot, Selection()))
+        at_once(make_answer(SnapshotIndex(snapshot), Selection()))
 
 
 @pytest.mark.parametrize(

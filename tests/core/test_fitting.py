@@ -13,6 +13,7 @@ from tenantry.core.answer import make_answer
 from tenantry.core.columns import Kind
 from tenantry.core.errors import TooManyLeaves
 from tenantry.core.fitting import MOST_SEEN
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.selection import parse_selection
 from tenantry.core.snapshot import Snapshot, SnapshotBuilder
@@ -123,8 +124,10 @@ def test_no_step_takes_long_while_json_of_many_shapes_is_made_to_fit(odd: int) -
 def test_no_step_takes_long_while_wide_tenants_are_selected_and_answered() -> None:
     snapshot = at_once(building(wide(1000, distinct=2)))
 
-    selected = make_answer(snapshot, parse_selection({"settings.leaf-999": "x"}, snapshot.fields, "test"))
-    whole = make_answer(snapshot, parse_selection({}, snapshot.fields, "test"))
+    selected = make_answer(
+        SnapshotIndex(snapshot), parse_selection({"settings.leaf-999": "x"}, snapshot.vocabulary, "test")
+    )
+    whole = make_answer(SnapshotIndex(snapshot), parse_selection({}, snapshot.vocabulary, "test"))
 
     assert longest_step(selected) < 0.03
     assert longest_step(whole) < 0.03

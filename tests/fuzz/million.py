@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from tenantry.web.asgi import Headers
 from tests.fakes import Recorder
-from tests.fuzz.model import FIELDS, RESERVED, model_door, violation
+from tests.fuzz.model import FIELDS, OPERATORS, RESERVED, model_door, violation
 from tests.web.harness import TOKEN, Door, Reply, ask
 
 _MOST_SHOWN = 10
@@ -65,8 +65,66 @@ def body_of(chance: random.Random) -> bytes:
 def input_of(chance: random.Random) -> dict[str, object]:
     if chance.random() < 0.05:
         return {} if chance.random() < 0.5 else {"parametres": {}}
-    values = [value_of(chance) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
-    return {"parameters": {chance.choice(_NAMES): value for value in values}}
+    names = [chance.choice(_NAMES) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
+    return {"parameters": {name: parameter_of(name, chance) for name in names}}
+
+
+def parameter_of(name: str, chance: random.Random) -> object:
+    """Return a value, mostly one that the name is made for."""
+    if chance.random() < 0.2:
+        return value_of(chance)
+    match name:
+        case "selector":
+            return selector_of(chance)
+        case "view":
+            return chance.choice(("gold", "first-half", ["gold", "first-half"], "glod", ["gold", 1]))
+        case "shard":
+            count = chance.choice((1, 2, 3, "4", 1024, 0, 1025))
+            return {"index": chance.choice((0, 1, "1", 2, -1, "x")), "count": count}
+        case "allowEmpty":
+            return chance.choice((True, False, "true", "false", "yes"))
+    return value_of(chance)
+
+
+def selector_of(chance: random.Random) -> object:
+    """Return a selector: text, mostly right, or an object."""
+    if chance.random() < 0.3:
+        expressions = [
+            {"key": key_of(chance), "operator": chance.choice((*OPERATORS, "in")), "values": values_of(chance)}
+            for _ in range(chance.randrange(3))
+        ]
+        if expressions and chance.random() < 0.3:
+            expressions[0].pop(chance.choice(("values", "key")))
+        return {"matchExpressions": expressions, "matchLabels": {key_of(chance): chance.choice(_VALUES)}}
+    return ",".join(requirement_of(chance) for _ in range(chance.choice((0, 1, 1, 2, 3))))
+
+
+def requirement_of(chance: random.Random) -> str:
+    key, blank = key_of(chance), chance.choice(("", " ", "\t"))
+    match chance.randrange(5):
+        case 0:
+            return f"{blank}{key}{blank}{chance.choice(('=', '==', '!=', '<', '>'))}{blank}{label_of(chance)}"
+        case 1:
+            return f"{key} {chance.choice(('in', 'notin'))}{blank}({','.join(values_of(chance))})"
+        case 2:
+            return chance.choice(("", "!", "! ")) + key
+        case 3:
+            return f"{key}>{chance.choice(('4', '5', '-7', '9' * 19, ''))}"
+    return "".join(chance.choices(("a", "plan", " ", "=", "!", "(", ")", ",", "in", "<", "\0", "-"), k=4))
+
+
+def key_of(chance: random.Random) -> str:
+    return chance.choice(
+        ("plan", "status", "seats", "settings.tier", "settings.regions.1", "settings.x", "tenant", "plam")
+    )
+
+
+def label_of(chance: random.Random) -> str:
+    return chance.choice(("gold", "free", "a", "5", "1.50", "-7", "", "eu", "active", "x y"))
+
+
+def values_of(chance: random.Random) -> list[str]:
+    return [label_of(chance) for _ in range(chance.randrange(4))]
 
 
 def value_of(chance: random.Random) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tenantry.web.asgi import Headers
 from tenantry.web.plugin import PATH
-from tests.fuzz.million import main
+from tests.fuzz.million import main, selector_of
 from tests.fuzz.model import FIELDS, RESERVED, expected, model_door, violation
 from tests.web.harness import TOKEN, Reply, ask
 
@@ -24,7 +25,13 @@ VALUES: st.SearchStrategy[Any] = (
     | st.integers()
     | st.booleans()
 )
-PARAMETERS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=3), max_size=3)
+SELECTORS = st.integers().map(lambda seed: selector_of(random.Random(seed))) | st.text("aplns .=!<>(),-5", max_size=12)
+SHARDS = st.fixed_dictionaries({"index": VALUES, "count": VALUES | st.sampled_from([2, "3", 5])})
+PARAMETERS = st.dictionaries(
+    NAMES,
+    VALUES | st.lists(VALUES, max_size=3) | SELECTORS | SHARDS | st.sampled_from(["gold", "first-half"]),
+    max_size=3,
+)
 REQUESTS = st.fixed_dictionaries(
     {"applicationSetName": st.text(min_size=1, max_size=5)},
     optional={"input": st.fixed_dictionaries({}, optional={"parameters": PARAMETERS})},

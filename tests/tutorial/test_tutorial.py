@@ -13,13 +13,20 @@ from tests.support.waiting import eventually
 Serving = Callable[..., RunningService]
 
 
-def test_the_first_call_gives_the_ten_tenants_with_exactly_two_parameters(database: Database, serving: Serving) -> None:
+def test_the_first_call_gives_the_ten_tenants_with_the_tables_columns_and_names_for_use(
+    database: Database, serving: Serving
+) -> None:
     service = serving(database.tutorial_environment())
 
     items = service.ask(body=b"", headers={"Content-Type": "application/json"}).json()["output"]["parameters"]
 
     assert len(items) == 10
-    assert items[0] == {"status": "active", "tenant": "acme-corp"}
+    assert items[0] == {
+        "status": "active",
+        "tenant": "acme-corp",
+        "tenantLabel": "acme-corp",
+        "tenantName": "acme-corp",
+    }
 
 
 def test_the_second_call_gives_the_three_that_are_active(database: Database, serving: Serving) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tenantry.core.snapshot import Snapshot
+from tenantry.core.vocabulary import Vocabulary
 from tenantry.web.app import FrontDoor
 from tenantry.web.asgi import Message, Receive, Scope, Send
 from tests.builders import snapshot_of
@@ -53,7 +54,7 @@ class BrokenSnapshot(Snapshot):
     """A snapshot whose tenants cannot be had: the answer fails while it is made."""
 
     @property
-    def fields(self) -> tuple[()]:
+    def vocabulary(self) -> Vocabulary:
         raise RuntimeError("acme")
 
 

@@ -75,7 +75,14 @@ async def test_input_parameters_select(parameters: object, expected: list[str]) 
         pytest.param(asking({"plan": None}), "is null", id="a value of null"),
         pytest.param(asking({"plan": {"a": "b"}}), "is an object", id="an object as a value"),
         pytest.param(asking({"plan": [["gold"]]}), "a list in a list", id="a list in a list"),
-        pytest.param(asking({"selector": "plan=gold"}), "not served by this version", id="a reserved name"),
+        pytest.param(asking({"selector": "pla=gold"}), "Did you mean 'plan'?", id="an unknown name in a selector"),
+        pytest.param(asking({"selector": "plan=gold)"}), "selector", id="no selector"),
+        pytest.param(asking({"view": "paying"}), "The configuration has no views.", id="an unknown view"),
+        pytest.param(asking({"view": []}), "'view' is an empty list", id="no view"),
+        pytest.param(asking({"shard": "0/2"}), "'shard' is no object", id="a shard that is no object"),
+        pytest.param(asking({"shard": {"index": 2, "count": 2}}), "index 2 of 2", id="a shard beyond the last"),
+        pytest.param(asking({"shard": {"index": "one", "count": 2}}), "no whole number", id="a shard without a number"),
+        pytest.param(asking({"allowEmpty": "yes"}), "neither true nor false", id="no boolean"),
     ],
 )  # fmt: skip
 async def test_what_is_not_understood_is_refused_and_says_what(body: bytes, told: str) -> None:

@@ -100,7 +100,7 @@ async def _probed(settings: Settings) -> tuple[Snapshot | None, list[Finding]]:
     except ConfigurationError as error:
         return None, _problems(error)
     try:
-        return await check_source(source, shape_of(settings.source), settings.source.read_timeout.total_seconds())
+        return await check_source(source, shape_of(settings), settings.source.read_timeout.total_seconds())
     finally:
         await source.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TextIO
 from urllib.parse import urlsplit
@@ -19,6 +18,8 @@ from tenantry.core.answer import make_answer, parameter_sets
 from tenantry.core.comparison import Comparison
 from tenantry.core.comparison import compare as differences_between
 from tenantry.core.errors import InvalidAnswer, TenantryError, quoted
+from tenantry.core.index import SnapshotIndex
+from tenantry.core.mapping import RowMapping
 from tenantry.core.selection import parse_selection
 from tenantry.core.steps import at_once
 from tenantry.service.answering import PluginRequest
@@ -97,18 +98,20 @@ def compare(
 
 async def _compared(settings: Settings, request: PluginRequest, against: str, token: str) -> Comparison:
     snapshot = await snapshot_now(settings)
-    selection = parse_selection(request.parameters, snapshot.fields, request.application_set)
-    ours = parameter_sets(at_once(make_answer(snapshot, selection)).body)
+    selection = parse_selection(request.parameters, snapshot.vocabulary, request.application_set)
+    ours = parameter_sets(at_once(make_answer(SnapshotIndex(snapshot), selection)).body)
     theirs = await _their_answer(against, token, wire_body(request))
-    return differences_between(ours, theirs, _id_field(settings.source.id, snapshot.mapping.names))
+    return differences_between(ours, theirs, _id_field(snapshot.mapping))
 
 
-def _id_field(configured: str, names: Sequence[str]) -> str:
-    if configured not in names:
+def _id_field(mapping: RowMapping) -> str:
+    """Return the field that holds the id, whatever it is called."""
+    served = [this.name for this in mapping.fields if this.column.name == mapping.shape.id]
+    if not served:
         raise click.UsageError(
-            f"'{configured}' (source.id) is not among source.parameters: nothing to match tenants by."
+            f"'{mapping.shape.id}' (source.id) is not among source.parameters: nothing to match tenants by."
         )
-    return configured
+    return served[0]
 
 
 async def _their_answer(url: str, token: str, body: bytes) -> list[dict[str, object]]:

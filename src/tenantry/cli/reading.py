@@ -17,7 +17,7 @@ async def snapshot_now(settings: Settings) -> Snapshot:
     source = source_of(settings.source)
     try:
         within = settings.source.read_timeout.total_seconds()
-        snapshot = await read_snapshot(source, shape_of(settings.source), None, within)
+        snapshot = await read_snapshot(source, shape_of(settings), None, within)
     finally:
         await source.close()
     if not snapshot.complete:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tenantry.core.errors import InvalidAnswer
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import Selection
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced_by_size
@@ -48,9 +49,10 @@ class Answer:
         return len(self.body) + len(self.compressed or b"")
 
 
-def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
+def make_answer(index: SnapshotIndex, selection: Selection) -> Steps[Answer]:
     """Select, encode, check and compress; raises InvalidAnswer rather than return what fails its check."""
-    chosen = yield from selection.of(_candidates(snapshot, selection))
+    snapshot = index.snapshot
+    chosen = yield from index.chosen(selection)
     parts: list[bytes] = []
     last = ""
     for some in sliced_by_size(chosen, size_of):
@@ -64,18 +66,9 @@ def make_answer(snapshot: Snapshot, selection: Selection) -> Steps[Answer]:
     return Answer(snapshot.revision, len(chosen), body, compressed)
 
 
-def _candidates(snapshot: Snapshot, selection: Selection) -> Sequence[Tenant]:
-    """Return the tenants that can meet the conditions, in order: those that are named by id are looked up."""
-    for condition in selection.conditions:
-        if condition.field == snapshot.mapping.shape.id and not condition.leaf:
-            named = (snapshot.tenants.get(value) for value in sorted(condition.values))
-            return [tenant for tenant in named if tenant is not None]
-    return list(snapshot.tenants.values())
-
-
 def _checked(part: bytes, tenants: Sequence[Tenant], snapshot: Snapshot, last: str) -> str:
     """Hold encoded parameter sets against the promise of the answer; returns the last id, for the order."""
-    names = snapshot.mapping.names
+    names, native = snapshot.mapping.names, snapshot.mapping.native_names
     try:
         decoded = _DECODER.decode(b"[" + part + b"]")
     except msgspec.DecodeError:
@@ -83,7 +76,10 @@ def _checked(part: bytes, tenants: Sequence[Tenant], snapshot: Snapshot, last: s
     if len(decoded) != len(tenants):
         raise InvalidAnswer
     for item, tenant in zip(decoded, tenants, strict=True):
-        if tenant.id <= last or tuple(item) != names or not _is_text(list(item.values())):
+        if tenant.id <= last or tuple(item) != names:
+            raise InvalidAnswer
+        texts = [value for name, value in item.items() if name not in native] if native else list(item.values())
+        if not _is_text(texts) or not all(_is_whole(item[name]) for name in native):
             raise InvalidAnswer
         last = tenant.id
     return last
@@ -99,6 +95,18 @@ def _is_text(value: object) -> bool:
         case dict():
             return bool(value) and all(map(_is_text, value.values()))
     return False
+
+
+def _is_whole(value: object) -> bool:
+    """Tell whether what keeps its JSON type has no null, which a template renders as `<nil>`."""
+    match value:
+        case None:
+            return False
+        case list():
+            return all(map(_is_whole, value))
+        case dict():
+            return all(map(_is_whole, value.values()))
+    return True
 
 
 def _gzipped(body: bytes) -> Steps[bytes]:

@@ -1,133 +1,241 @@
 """Which tenants an ApplicationSet asks for: its input parameters as one predicate over a snapshot.
 
-Whether a request is an error depends on the names of the columns, never on the rows of the moment: offboarding
-the last tenant that has some JSON leaf must not freeze the ApplicationSets that ask for it.
+Whether a request is an error depends on the configuration and the names of the columns, never on the rows of the
+moment: offboarding the last tenant that has some JSON leaf must not freeze the ApplicationSets that ask for it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tenantry.core.columns import Column, Kind
-from tenantry.core.errors import InvalidParameter, UnknownParameter, UnsupportedParameter, listed, nearest, quoted
-from tenantry.core.steps import Steps, sliced_by_size
-from tenantry.core.tenant import Tenant, size_of
-from tenantry.core.values import Nested, NoText, number_text
+from tenantry.core.asked import forms, text_of
+from tenantry.core.errors import (
+    BrokenView,
+    InvalidParameter,
+    RequestRefused,
+    UnknownParameter,
+    listed,
+    nearest,
+    quoted,
+)
+from tenantry.core.labels import NEGATIVE, POSITIVE, Operator, Requirement, selector_of
+from tenantry.core.sharding import MOST_SHARDS, shard_of
+from tenantry.core.tenant import Tenant
+from tenantry.core.vocabulary import Place, Vocabulary
 
-RESERVED = frozenset({"selector", "view", "shard", "allowEmpty"})
-"""Input parameters with a meaning of their own, which this version does not serve yet."""
+RESERVED = ("allowEmpty", "selector", "shard", "view")
+"""Input parameters with a meaning of their own; every other one names a field."""
 
-_WRITTEN_BY_GO = re.compile(r"-?[1-9](\.[0-9]+)?e\+[0-9]{2}")
-"""A float from a million up, as Go's `%v` has it: one digit before the point, two of the exponent."""
+OF_A_VIEW = ("selector", "shard")
+"""Those that a view may use."""
 
-_FIRST_INEXACT = 1 << 53
-"""From here on a float stands for several whole numbers, so nobody knows which one was meant."""
+Predicate = Callable[[Tenant], bool]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Condition:
-    """A field, or a leaf of a JSON column, whose text must be one of some values."""
+    """A field, or a leaf of a JSON field, whose text must be one of some values."""
 
-    field: str
-    position: int
-    leaf: str
-    values: frozenset[str]
+    place: Place
+    values: tuple[str, ...]
+    """In order, none twice."""
 
-    def holds(self, tenant: Tenant) -> bool:
-        """Tell whether a tenant meets the condition; a leaf that it does not have meets none."""
-        value = tenant.values[self.position]
-        if not self.leaf:
-            return isinstance(value, str) and value in self.values
-        return any(isinstance(leaf, str) and leaf in self.values for leaf in values_at(value, self.leaf))
+    def predicate(self) -> Predicate:
+        """Return what tells whether a tenant meets the condition; a leaf that it does not have meets none."""
+        place, values = self.place, frozenset(self.values)
+        if place.leaf:
+            return lambda tenant: any(text in values for text in place.texts(tenant))
+        if (make := place.make) is not None:
+            return lambda tenant: make(tenant.id) in values
+        position = place.position
+        # An object or a list in JSON is no text; only texts can be looked up.
+        return lambda tenant: (value := tenant.values[position]).__class__ is str and value in values
+
+    @property
+    def exact(self) -> Sequence[str] | None:
+        """The texts of which a tenant must have one; None where that is not all."""
+        return self.values
+
+    def __str__(self) -> str:
+        """Write it as it is asked for."""
+        texts = ", ".join(quoted(value) for value in self.values)
+        return f"{self.place.name} = {texts}" if len(self.values) == 1 else f"{self.place.name} is one of {texts}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Matching:
+    """A requirement of a label selector, on a field or a leaf of a JSON field."""
+
+    place: Place
+    requirement: Requirement
+
+    def predicate(self) -> Predicate:
+        """Return what tells whether a tenant matches; NULL and a path that is not there are a missing key."""
+        place, holds = self.place, self.requirement.predicate()
+        label = place.label_of()
+        if label is not None:
+            return lambda tenant: holds(label(tenant))
+        negative = self.requirement.operator in (*NEGATIVE, Operator.DOES_NOT_EXIST)
+        some: Callable[[Iterable[bool]], bool] = all if negative else any
+        return lambda tenant: some(holds(text) for text in place.labels(tenant))
+
+    @property
+    def exact(self) -> Sequence[str] | None:
+        """The texts of which a tenant must have one; None where that is not all."""
+        return self.requirement.values if self.requirement.operator in POSITIVE else None
+
+    def __str__(self) -> str:
+        """Write it as it is asked for."""
+        return f"selector {self.requirement}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """One of `count` disjoint parts of all tenants."""
+
+    count: int
+    index: int
+
+    def predicate(self) -> Predicate:
+        """Return what tells whether a tenant belongs to it."""
+        count, index = self.count, self.index
+        return lambda tenant: shard_of(tenant.id, count) == index
+
+    def __str__(self) -> str:
+        """Write it as it is asked for."""
+        return f"shard {self.index} of {self.count}"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All conditions of a request; a tenant must meet every one."""
+    """All that a request asks for; a tenant must meet every part of it."""
 
     conditions: tuple[Condition, ...] = ()
+    matchings: tuple[Matching, ...] = ()
+    shards: tuple[Shard, ...] = ()
+    allow_empty: bool = field(default=False, compare=False)
+    """Whether its last tenant may go: of no concern for who is selected."""
 
-    def of(self, tenants: Sequence[Tenant]) -> Steps[list[Tenant]]:
-        """Return the tenants that meet the conditions, in their order."""
-        found: list[Tenant] = []
-        for some in sliced_by_size(tenants, size_of):
-            chosen: Sequence[Tenant] = some
-            for condition in self.conditions:
-                chosen = [tenant for tenant in chosen if condition.holds(tenant)]
-            found += chosen
-            yield
-        return found
+    @property
+    def clauses(self) -> tuple[Condition | Matching | Shard, ...]:
+        """Every part."""
+        return (*self.conditions, *self.matchings, *self.shards)
 
-
-def parse_selection(parameters: Mapping[str, object], fields: Sequence[Column], application_set: str) -> Selection:
-    """Understand input parameters against the fields that there are; raises RequestRefused."""
-    conditions = [_condition(name, value, fields, application_set) for name, value in sorted(parameters.items())]
-    return Selection(tuple(conditions))
-
-
-def _condition(name: str, value: object, fields: Sequence[Column], application_set: str) -> Condition:
-    if name in RESERVED:
-        raise UnsupportedParameter(f"Input parameter {quoted(name)} is not served by this version of tenantry.")
-    for position, column in enumerate(fields):
-        if name == column.name:
-            return Condition(name, position, "", _texts(name, value))
-        if column.kind is Kind.JSON and name.startswith(f"{column.name}.") and len(name) > len(column.name) + 1:
-            return Condition(name, position, name[len(column.name) + 1 :], _texts(name, value))
-    known = [column.name for column in fields]
-    dotted = [column.name for column in fields if column.kind is Kind.JSON]
-    hint = f" (dots reach into {listed(dotted)})" if dotted else ""
-    raise UnknownParameter(
-        f"Unknown input parameter {quoted(name)} from ApplicationSet {quoted(application_set)}. "
-        f"Known: {listed(known)}{hint}.{nearest(name, known)}"
-    )
+    def joined(self, others: Iterable[Selection]) -> Selection:
+        """Return what meets this and all others."""
+        every = (self, *others)
+        return Selection(
+            tuple(sorted({one for this in every for one in this.conditions})),
+            tuple(sorted({one for this in every for one in this.matchings})),
+            tuple(sorted({one for this in every for one in this.shards})),
+            self.allow_empty,
+        )
 
 
-def _texts(name: str, value: object) -> frozenset[str]:
+def parse_selection(parameters: Mapping[str, object], vocabulary: Vocabulary, application_set: str) -> Selection:
+    """Understand input parameters against what there is; raises RequestRefused."""
+    return _Parser(vocabulary, f"from ApplicationSet {quoted(application_set)}", RESERVED).parse(parameters)
+
+
+def parse_views(views: Iterable[tuple[str, Mapping[str, object]]], vocabulary: Vocabulary) -> Mapping[str, Selection]:
+    """Understand the views of the configuration; raises BrokenView."""
+    found: dict[str, Selection] = {}
+    for name, parameters in views:
+        try:
+            found[name] = _Parser(vocabulary, f"in view {quoted(name)}", OF_A_VIEW).parse(parameters)
+        except RequestRefused as refused:
+            raise BrokenView(f"View {quoted(name)} cannot be understood. {refused.message}") from None
+    return found
+
+
+class _Parser:
+    """Reads the parameters of one request or view."""
+
+    def __init__(self, vocabulary: Vocabulary, who: str, reserved: Sequence[str]) -> None:
+        self._vocabulary = vocabulary
+        self._who = who
+        self._reserved = reserved
+
+    def parse(self, parameters: Mapping[str, object]) -> Selection:
+        conditions: list[Condition] = []
+        matchings: list[Matching] = []
+        shards: list[Shard] = []
+        views: list[Selection] = []
+        allow_empty = False
+        for name, value in parameters.items():
+            if name not in self._reserved:
+                conditions.append(Condition(self._place(name), _texts(name, value)))
+            elif name == "selector":
+                matchings += [Matching(self._place(this.key), this) for this in selector_of(value)]
+            elif name == "shard":
+                shards.append(_shard(value))
+            elif name == "view":
+                views += self._views(value)
+            else:
+                allow_empty = _boolean(name, value)
+        return Selection(tuple(conditions), tuple(matchings), tuple(shards), allow_empty).joined(views)
+
+    def _place(self, name: str) -> Place:
+        return self._vocabulary.place(name, self._who, self._reserved)
+
+    def _views(self, value: object) -> Iterator[Selection]:
+        names = value if isinstance(value, list) else [value]
+        if not names:
+            raise InvalidParameter("Input parameter 'view' is an empty list.", remedy=_OF_VIEW)
+        for name in names:
+            if not isinstance(name, str):
+                raise InvalidParameter("Input parameter 'view' holds something else than a name.", remedy=_OF_VIEW)
+            view = self._vocabulary.views.get(name)
+            if view is None:
+                known = list(self._vocabulary.views)
+                told = f"Known: {listed(known)}.{nearest(name, known)}" if known else "The configuration has no views."
+                raise UnknownParameter(f"Unknown view {quoted(name)} {self._who}. {told}")
+            yield view
+
+
+_OF_VIEW = "Give the name of a view, or a list of names, all of which must hold."
+_OF_SHARD = f"Give {{index, count}}: two whole numbers, count from 1 to {MOST_SHARDS}, index from 0 to count - 1."
+
+
+def _shard(value: object) -> Shard:
+    if not isinstance(value, dict):
+        raise InvalidParameter("Input parameter 'shard' is no object.", remedy=_OF_SHARD)
+    if unknown := sorted(value.keys() - {"index", "count"}):
+        known = ("count", "index")
+        raise InvalidParameter(
+            f"Input parameter 'shard' has an unknown key {quoted(unknown[0])}.{nearest(unknown[0], known)}",
+            remedy=_OF_SHARD,
+        )
+    if missing := sorted({"index", "count"} - value.keys()):
+        raise InvalidParameter(f"Input parameter 'shard' has no {missing[0]}.", remedy=_OF_SHARD)
+    count, index = _whole("count", value["count"]), _whole("index", value["index"])
+    if not 1 <= count <= MOST_SHARDS:
+        raise InvalidParameter(f"Input parameter 'shard' has a count of {count}.", remedy=_OF_SHARD)
+    if index >= count:
+        raise InvalidParameter(f"Input parameter 'shard' has index {index} of {count}.", remedy=_OF_SHARD)
+    return Shard(count, index)
+
+
+def _whole(name: str, value: object) -> int:
+    text = str(value) if isinstance(value, str | Decimal) or type(value) is int else ""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise InvalidParameter(f"Input parameter 'shard' has a {name} that is no whole number.", remedy=_OF_SHARD)
+    return int(text)
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise InvalidParameter(f"Input parameter {quoted(name)} is neither true nor false.", remedy="Give true or false.")
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise InvalidParameter(f"Input parameter {quoted(name)} is an empty list, which would match no tenant.")
-    return frozenset(text for one in values for text in _forms(_text(name, one)))
-
-
-def _forms(text: str) -> Iterator[str]:
-    """Yield a text, and the whole number that Go writes as that text: a matrix makes `1e+06` of 1000000.
-
-    Otherwise such a row would ask for nobody, and an empty answer deletes.
-    """
-    yield text
-    if _WRITTEN_BY_GO.fullmatch(text) and abs(number := Decimal(text)) < _FIRST_INEXACT and number == int(number):
-        yield str(int(number))
-
-
-def _text(name: str, value: object) -> str:
-    """Write a value of the request as a field of the answer is written: matrix interpolation makes all of them text."""
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case Decimal():
-            try:
-                return number_text(str(value))
-            except NoText as reason:
-                raise InvalidParameter(f"Input parameter {quoted(name)} {reason}.") from None
-    kind = "null" if value is None else "an object" if isinstance(value, dict) else "a list in a list"
-    raise InvalidParameter(f"Input parameter {quoted(name)} is {kind}, which no field can equal.")
-
-
-def values_at(value: Nested, path: str) -> list[Nested]:
-    """Return what stands at a dotted path, named as Argo CD flattens it; a key may have dots of its own."""
-    if isinstance(value, str):
-        return []
-    found: list[Nested] = []
-    for key, below in value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value)):
-        if path == key:
-            found.append(below)
-        elif path.startswith(f"{key}."):
-            found += values_at(below, path[len(key) + 1 :])
-    return found
+    return tuple(sorted({text for one in values for text in forms(text_of(name, one))}))

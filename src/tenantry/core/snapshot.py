@@ -9,22 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
 
 from tenantry.core.carrying import LastGood
-from tenantry.core.columns import Column
 from tenantry.core.errors import MissingColumn, SourceError, listed, quoted
+from tenantry.core.fields import Field
 from tenantry.core.fitting import Ends, Misfit, conflicts, refuse_too_many, room_for, united
 from tenantry.core.layout import Paths, Tree, leaves_of, tree_of
 from tenantry.core.mapping import Draft, NotServed, RowMapping
 from tenantry.core.position import Position
+from tenantry.core.selection import Selection, parse_views
 from tenantry.core.steps import SLICE, Steps, sliced, sliced_by_size
 from tenantry.core.tenant import Row, Tenant, Unusable, size_of
+from tenantry.core.vocabulary import Vocabulary
 
 _ENCODER = msgspec.json.Encoder()
+_NO_PATHS: Paths = frozenset()
 _LIVE = (Draft, Tenant)
 _OUTWEIGHS_ALL = 10**9
 _LEAVES_OF_A_TURN = 4000
@@ -36,7 +39,7 @@ class Snapshot:
     """All tenants that are served, as one read found them."""
 
     revision: str
-    """SHA-256 in hex over the names of the fields and all parameter sets."""
+    """SHA-256 in hex over the names of the fields, all parameter sets, and which of their empty texts are NULL."""
 
     tenants: Mapping[str, Tenant]
     """By id, in order of id."""
@@ -54,10 +57,18 @@ class Snapshot:
     complete: bool = True
     """False while a tenant may be missing because its last good parameters were never known."""
 
+    views: Mapping[str, Selection] = field(default_factory=dict)
+    """The named selections of the configuration."""
+
     @property
-    def fields(self) -> tuple[Column, ...]:
-        """The fields of every parameter set, in order of name."""
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are made from columns, in order of name."""
         return self.mapping.fields
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What a request may name."""
+        return Vocabulary(self.mapping.offered, self.mapping.layered, self.views)
 
     @property
     def unknown(self) -> tuple[Unusable, ...]:
@@ -72,7 +83,7 @@ class SnapshotBuilder:
     """Makes a snapshot from rows and the snapshot before, in steps of about a millisecond."""
 
     def __init__(self, mapping: RowMapping, previous: Snapshot | None) -> None:
-        """Begin; raises MissingColumn if a field of the snapshot before has no column any more."""
+        """Begin; raises MissingColumn if a field of the snapshot before has no column any more, or BrokenView."""
         self._mapping = mapping
         self._previous = previous
         self._known: Mapping[str, Tenant] = previous.tenants if previous else {}
@@ -89,6 +100,7 @@ class SnapshotBuilder:
         self._rows = 0
         self._unchanged = 0
         self._refuse_lost_fields()
+        self._views = parse_views(mapping.shape.views, Vocabulary(mapping.offered, mapping.layered))
 
     def _refuse_lost_fields(self) -> None:
         """Columns are a part of every template: one that vanished is never a smaller answer."""
@@ -128,7 +140,7 @@ class SnapshotBuilder:
         """Most rows have JSON of a few shapes: each is kept once."""
         match self._ends.of_row(draft.paths):
             case (str(column), str(reason)):
-                return Unusable(self._rows, reason, column, draft.id)
+                return Unusable(self._rows, reason, self._mapping.column_of(column), draft.id)
             case shared:
                 return draft if shared is draft.paths else msgspec.structs.replace(draft, paths=shared)
 
@@ -167,6 +179,7 @@ class SnapshotBuilder:
             rows=self._rows,
             quarantined=tuple(sorted((*unusable, *self._nameless), key=lambda row: row.row)),
             kept_in_doubt=kept_in_doubt,
+            views=self._views,
             complete=was_complete or not (self._nameless or any(not row.kept for row in unusable)),
         )
 
@@ -231,7 +244,7 @@ class SnapshotBuilder:
         yield
         for some_misfits in sliced(misfits):
             for tenant, (column, reason) in some_misfits:
-                self._entries[tenant] = Unusable(numbers[tenant], reason, column, tenant)
+                self._entries[tenant] = Unusable(numbers[tenant], reason, self._mapping.column_of(column), tenant)
                 self._unusable.add(tenant)
                 self._keep_last_good(tenant)
             yield
@@ -277,14 +290,23 @@ class SnapshotBuilder:
         draft = self._mapping.map(entry.row, 0) if isinstance(entry, Tenant) else entry
         if not isinstance(draft, Draft):
             raise SourceError("A row that could be used before cannot be used again.")
-        values = self._mapping.lay_out(draft, tree)
-        encoded = _ENCODER.encode(dict(zip(self._mapping.names, values, strict=True)))
-        return Tenant(draft.id, values, encoded, draft.row, draft.paths)
+        values, parameters = self._mapping.made(draft, tree)
+        return Tenant(draft.id, values, _ENCODER.encode(parameters), draft.row, draft.paths, draft.missing)
 
     def _revision(self, tenants: Mapping[str, Tenant]) -> Steps[str]:
+        """Tell NULL from an empty text, and JSON that lacks a leaf from JSON that has it: a selector does so too."""
         digest = hashlib.sha256(_ENCODER.encode(self._mapping.names))
+        marks: dict[tuple[tuple[int, ...], Paths], bytes] = {((), _NO_PATHS): b"\n"}
         for some in sliced_by_size(list(tenants.values()), size_of):
-            digest.update(b"\n".join(tenant.encoded for tenant in some))
-            digest.update(b"\n")
+            for tenant in some:
+                digest.update(tenant.encoded)
+                digest.update(marks.get((tenant.missing, tenant.paths)) or _mark(marks, tenant))
             yield
         return digest.hexdigest()
+
+
+def _mark(marks: dict[tuple[tuple[int, ...], Paths], bytes], tenant: Tenant) -> bytes:
+    """Return what tells where a tenant has nothing, made once for all that have nothing in the same places."""
+    told = repr((tenant.missing, sorted(tenant.paths))).encode()
+    mark = marks[tenant.missing, tenant.paths] = hashlib.sha256(told).digest()
+    return mark

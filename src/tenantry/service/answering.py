@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tenantry.core.answer import Answer, make_answer
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import Selection, parse_selection
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.driving import driven
@@ -37,7 +38,7 @@ class Answering:
     def __init__(self, snapshots: SnapshotHolder) -> None:
         """Answer from what `snapshots` holds."""
         self._snapshots = snapshots
-        self._revision = ""
+        self._index: SnapshotIndex | None = None
         self._answers: OrderedDict[Selection, Answer] = OrderedDict()
         self._bytes = 0
         self._under_way: dict[tuple[str, Selection], asyncio.Task[Answer]] = {}
@@ -45,33 +46,35 @@ class Answering:
     async def answer(self, request: PluginRequest) -> Answer:
         """Return the answer; raises NotReady, RequestRefused or InvalidAnswer, and never returns less than all."""
         snapshot = self._snapshots.current()
-        selection = parse_selection(request.parameters, snapshot.fields, request.application_set)
-        known = self._kept(snapshot, selection)
-        return known if known is not None else await self._made_once(snapshot, selection)
-
-    def _kept(self, snapshot: Snapshot, selection: Selection) -> Answer | None:
-        if snapshot.revision != self._revision:
-            self._revision = snapshot.revision
-            self._answers.clear()
-            self._bytes = 0
+        selection = parse_selection(request.parameters, snapshot.vocabulary, request.application_set)
+        index = self._index_of(snapshot)
         answer = self._answers.get(selection)
-        if answer is not None:
-            self._answers.move_to_end(selection)
+        if answer is None:
+            return await self._made_once(index, selection)
+        self._answers.move_to_end(selection)
         return answer
 
-    async def _made_once(self, snapshot: Snapshot, selection: Selection) -> Answer:
+    def _index_of(self, snapshot: Snapshot) -> SnapshotIndex:
+        """Return what was sorted of a snapshot; with another one, all that came from the one before is let go."""
+        if self._index is None or snapshot.revision != self._index.snapshot.revision:
+            self._index = SnapshotIndex(snapshot, self._index)
+            self._answers.clear()
+            self._bytes = 0
+        return self._index
+
+    async def _made_once(self, index: SnapshotIndex, selection: Selection) -> Answer:
         """Make an answer, once for all who ask for it meanwhile; one who goes away takes nothing from the others."""
-        key = (snapshot.revision, selection)
+        key = (index.snapshot.revision, selection)
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.create_task(self._make(snapshot, selection))
+            task = asyncio.create_task(self._make(index, selection))
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _make(self, snapshot: Snapshot, selection: Selection) -> Answer:
-        answer = await driven(make_answer(snapshot, selection))
-        if snapshot.revision == self._revision:
+    async def _make(self, index: SnapshotIndex, selection: Selection) -> Answer:
+        answer = await driven(make_answer(index, selection))
+        if index is self._index:
             self._keep(selection, answer)
         return answer
 
