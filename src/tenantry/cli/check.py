@@ -111,7 +111,7 @@ def _print(snapshot: Snapshot | None, findings: Sequence[Finding]) -> None:
         if finding.remedy:
             click.echo(f"  remedy: {finding.remedy}")
     if snapshot is not None:
-        fields = ", ".join(column.name for column in snapshot.fields)
+        fields = ", ".join(snapshot.mapping.names)
         click.echo(f"{len(snapshot.tenants)} tenants of {snapshot.rows} rows would be served, with {fields}.")
     serious = sum(not finding.note for finding in findings)
     click.echo("No findings." if not serious else f"{serious} finding{'s' if serious > 1 else ''}.")
@@ -125,5 +125,5 @@ def _document(snapshot: Snapshot | None, findings: Sequence[Finding]) -> dict[st
         ],
         "tenants": len(snapshot.tenants) if snapshot else None,
         "rows": snapshot.rows if snapshot else None,
-        "fields": [column.name for column in snapshot.fields] if snapshot else [],
+        "fields": list(snapshot.mapping.names) if snapshot else [],
     }
