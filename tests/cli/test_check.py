@@ -34,7 +34,9 @@ def test_what_is_right_has_no_findings(tenantry: Command, file: SQLiteFile) -> N
     ended = tenantry("check", AUTH_TOKEN=TOKEN, TENANTRY_SOURCE_URL=file.url)
 
     assert ended.code == 0
-    assert ended.out == ("3 tenants of 3 rows would be served, with settings, status, tenant, tenantLabel, tenantName.\nNo findings.\n")
+    assert ended.out == (
+        "3 tenants of 3 rows would be served, with settings, status, tenant, tenantLabel, tenantName.\nNo findings.\n"
+    )
 
 
 def test_a_finding_is_printed_with_its_remedy(tenantry: Command, file: SQLiteFile) -> None:
