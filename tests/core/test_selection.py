@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import InvalidParameter, TenantryError, UnknownParameter
+from tenantry.core.errors import BrokenView, InvalidParameter, RequestRefused, TenantryError, UnknownParameter
+from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import parse_selection
+from tenantry.core.sharding import shard_of
+from tenantry.core.steps import at_once
 from tests.builders import answer_to, columns_of, sets_of, snapshot_of
 
 COLUMNS = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, seats=Kind.NUMBER, settings=Kind.JSON)
@@ -168,3 +171,219 @@ def test_tenants_that_are_named_by_id_are_those_that_a_look_at_all_would_find(id
     wanted = [row["tenant"] for row in ROWS if row["tenant"] in ids and (row["status"] or "") == status]
 
     assert chosen(tenant=ids, status=status) == wanted
+
+
+# --- selector, view, shard, allowEmpty ---
+
+VIEWS = (("gold", {"selector": "settings.tier=gold"}), ("live", {"status": ["active", "trial"]}))
+VIEWED = snapshot_of(ROWS, COLUMNS, views=VIEWS)
+
+
+def with_views(**parameters: object) -> list[str]:
+    return [item["tenant"] for item in sets_of(answer_to(VIEWED, parameters))]
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("status=active", ["a"]),
+        ("status in (active,trial)", ["a", "b"]),
+        ("status!=active", ["b", "c"]),
+        ("status notin (active)", ["b", "c"]),
+        ("status", ["a", "b"]),
+        ("!status", ["c"]),
+        ("settings.tier", ["a", "b"]),
+        ("!settings.tier", ["c"]),
+        ("settings.tier!=gold", ["b", "c"]),
+        ("settings.a.b=1", ["a"]),
+        ("settings.tags.0=eu", ["a"]),
+        ("settings", []),
+        ("!settings", ["a", "b", "c"]),
+        ("settings.tags", []),
+        ("seats>999999", ["a"]),
+        ("seats<2", []),
+        ("status=active,settings.tier=silver", []),
+        ({"matchLabels": {"status": "active"}}, ["a"]),
+        ({"matchExpressions": [{"key": "seats", "operator": "In", "values": [Decimal("1.50")]}]}, ["b"]),
+        ({"matchExpressions": [{"key": "status", "operator": "DoesNotExist"}]}, ["c"]),
+    ],
+)
+def test_a_selector_takes_null_and_what_is_no_text_for_a_missing_key(selector: object, found: list[str]) -> None:
+    assert chosen(selector=selector) == found
+
+
+def test_null_and_an_empty_text_differ_to_a_selector_and_not_to_a_comparison() -> None:
+    snapshot = snapshot_of([{"tenant": "a", "status": None}, {"tenant": "b", "status": ""}])
+
+    assert [item["tenant"] for item in sets_of(answer_to(snapshot, {"selector": "status"}))] == ["b"]
+    assert [item["tenant"] for item in sets_of(answer_to(snapshot, {"status": ""}))] == ["a", "b"]
+
+
+def test_a_null_that_becomes_an_empty_text_is_another_revision() -> None:
+    """The bytes are the same, what selectors find is not: answers that are kept by revision must not stay."""
+    before = snapshot_of([{"tenant": "a", "status": None}])
+    after = snapshot_of([{"tenant": "a", "status": ""}], previous=before)
+
+    assert answer_to(before).body == answer_to(after).body
+    assert before.revision != after.revision
+
+
+def test_a_leaf_that_becomes_an_empty_text_is_another_revision() -> None:
+    rows: list[dict[str, object]] = [{"tenant": "a", "settings": "{}"}, {"tenant": "b", "settings": '{"tier": "x"}'}]
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
+    before = snapshot_of(rows, columns)
+    after = snapshot_of([{"tenant": "a", "settings": '{"tier": ""}'}, rows[1]], columns, previous=before)
+
+    assert answer_to(before).body == answer_to(after).body
+    assert [item["tenant"] for item in sets_of(answer_to(before, {"selector": "settings.tier"}))] == ["b"]
+    assert [item["tenant"] for item in sets_of(answer_to(after, {"selector": "settings.tier"}))] == ["a", "b"]
+    assert before.revision != after.revision
+
+
+def test_an_unknown_name_in_a_selector_lists_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(UnknownParameter) as refused:
+        chosen(selector="statsu=active")
+
+    assert "Known: seats, settings, status, tenant (dots reach into settings)." in refused.value.message
+    assert "Did you mean 'status'?" in refused.value.message
+
+
+def test_a_view_is_what_the_configuration_says_of_it() -> None:
+    assert with_views(view="gold") == ["a"]
+    assert with_views(view=["live"]) == ["a", "b"]
+
+
+def test_views_all_hold_and_so_does_what_is_asked_beside_them() -> None:
+    assert with_views(view=["gold", "live"]) == ["a"]
+    assert with_views(view="live", status="trial") == ["b"]
+    assert with_views(view="live", selector="settings.tier=silver", seats="1.50") == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        ("glod", "Unknown view 'glod' from ApplicationSet 'test'. Known: gold, live. Did you mean 'gold'?"),
+        ([], "Input parameter 'view' is an empty list."),
+        ([None], "Input parameter 'view' holds something else than a name."),
+        (None, "Input parameter 'view' holds something else than a name."),
+    ],
+)
+def test_a_view_that_is_not_understood_is_refused(view: object, told: str) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        with_views(view=view)
+
+    assert refused.value.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        ({"selector": "stauts=x"}, "View 'v' cannot be understood. Unknown input parameter 'stauts' in view 'v'."),
+        ({"status": []}, "View 'v' cannot be understood. Input parameter 'status' is an empty list"),
+        ({"view": "gold"}, "View 'v' cannot be understood. Unknown input parameter 'view' in view 'v'."),
+        ({"shard": {"index": 4, "count": 4}}, "View 'v' cannot be understood. Input parameter 'shard' has index 4 of 4"),  # noqa: E501 -- as it is told
+    ],
+)  # fmt: skip
+def test_a_view_that_does_not_fit_the_columns_fails_the_read(view: dict[str, object], told: str) -> None:
+    with pytest.raises(BrokenView) as refused:
+        snapshot_of(ROWS, COLUMNS, views=(("v", view),))
+
+    assert refused.value.message.startswith(told)
+
+
+MANY = snapshot_of([{"tenant": f"t{n:03}", "status": ("active", "trial", None)[n % 3]} for n in range(100)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, "7", Decimal(7)])
+def test_shards_are_disjoint_and_complete(count: object) -> None:
+    parts = [sets_of(answer_to(MANY, {"shard": {"index": n, "count": count}})) for n in range(int(str(count)))]
+    found = [item["tenant"] for part in parts for item in part]
+
+    assert sorted(found) == sorted(MANY.tenants)
+    assert all(part == sorted(part, key=lambda item: item["tenant"]) for part in parts)
+
+
+def test_a_shard_holds_beside_all_else() -> None:
+    parts = [sets_of(answer_to(MANY, {"status": "trial", "shard": {"index": str(n), "count": "3"}})) for n in range(3)]
+
+    assert sum(map(len, parts)) == 33
+    assert {item["status"] for part in parts for item in part} == {"trial"}
+
+
+@pytest.mark.parametrize(
+    ("shard", "told"),
+    [
+        ("0/2", "Input parameter 'shard' is no object."),
+        ({"index": 0}, "Input parameter 'shard' has no count."),
+        ({"index": 0, "cuont": 2}, "Input parameter 'shard' has an unknown key 'cuont'. Did you mean 'count'?"),
+        ({"index": 0, "count": 0}, "Input parameter 'shard' has a count of 0."),
+        ({"index": 0, "count": 1025}, "Input parameter 'shard' has a count of 1025."),
+        ({"index": 2, "count": 2}, "Input parameter 'shard' has index 2 of 2."),
+        ({"index": -1, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": 0.5, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": True, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": None, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": "٣", "count": 4}, "Input parameter 'shard' has no whole number as its index."),
+    ],
+)
+def test_a_shard_that_is_none_is_refused(shard: object, told: str) -> None:
+    with pytest.raises(InvalidParameter) as refused:
+        answer_to(MANY, {"shard": shard})
+
+    assert refused.value.message.startswith(told)
+
+
+@pytest.mark.parametrize("value", [True, False, "true", "false"])
+def test_allow_empty_selects_nobody_and_leaves_out_nobody(value: object) -> None:
+    assert chosen(allowEmpty=value) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("value", [None, "", "yes", 1, [], ["true"], {}])
+def test_allow_empty_is_true_or_false(value: object) -> None:
+    with pytest.raises(InvalidParameter, match="'allowEmpty' is neither true nor false"):
+        chosen(allowEmpty=value)
+
+
+# --- looking up ---
+
+REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.lists(st.sampled_from(["active", "trial", "", "x"]), min_size=1, max_size=3),
+        "tenant": st.lists(st.sampled_from(["a", "b", "c", "d", "z"]), min_size=1, max_size=3),
+        "settings.tier": st.sampled_from(["gold", "silver", ""]),
+        "selector": st.sampled_from(
+            ["status in (active,trial)", "status=", "!status", "settings.tier=gold", "tenant=b", "tenant!=b", "seats>1"]
+        ),
+        "shard": st.fixed_dictionaries({"index": st.integers(0, 1), "count": st.just(2)}),
+    },
+)
+
+
+@given(st.lists(REQUESTS, min_size=1, max_size=4))
+def test_what_is_looked_up_is_what_a_look_at_every_tenant_would_find(requests: list[dict[str, object]]) -> None:
+    rows = [*ROWS, {"tenant": "d", "status": "", "seats": "3", "settings": '{"tier": "", "tags": []}'}]
+    snapshot = snapshot_of(rows, COLUMNS)
+    index = SnapshotIndex(snapshot)
+    for request in requests:
+        selection = parse_selection(request, snapshot.vocabulary, "x")
+        predicates = [clause.predicate() for clause in selection.clauses]
+
+        found = at_once(index.chosen(selection))
+
+        assert found == [tenant for tenant in snapshot.tenants.values() if all(holds(tenant) for holds in predicates)]
+
+
+def test_the_shards_of_the_tenants_before_are_not_computed_again() -> None:
+    ask_shard = parse_selection({"shard": {"index": 0, "count": 5}}, MANY.vocabulary, "x")
+    first = SnapshotIndex(MANY)
+    at_once(first.chosen(ask_shard))
+    rows: list[dict[str, object]] = [{"tenant": f"t{n:03}", "status": "active"} for n in range(50, 120)]
+    second = SnapshotIndex(snapshot_of(rows, previous=MANY), SnapshotIndex(MANY, first))
+
+    at_once(second.chosen(ask_shard))
+
+    assert second.shards[5] == {f"t{n:03}": shard_of(f"t{n:03}", 5) for n in range(50, 120)}
+    assert {tenant: second.shards[5][tenant] for tenant in list(first.shards[5])[50:]} == dict(
+        list(first.shards[5].items())[50:]
+    )

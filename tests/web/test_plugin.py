@@ -81,7 +81,7 @@ async def test_input_parameters_select(parameters: object, expected: list[str]) 
         pytest.param(asking({"view": []}), "'view' is an empty list", id="no view"),
         pytest.param(asking({"shard": "0/2"}), "'shard' is no object", id="a shard that is no object"),
         pytest.param(asking({"shard": {"index": 2, "count": 2}}), "index 2 of 2", id="a shard beyond the last"),
-        pytest.param(asking({"shard": {"index": "one", "count": 2}}), "no whole number", id="a shard without a number"),
+        pytest.param(asking({"shard": {"index": "one", "count": 2}}), "no whole number as its index", id="a shard without a number"),  # noqa: E501 -- as the others
         pytest.param(asking({"allowEmpty": "yes"}), "neither true nor false", id="no boolean"),
     ],
 )  # fmt: skip

@@ -222,7 +222,7 @@ def _shard(value: object) -> Shard:
 def _whole(name: str, value: object) -> int:
     text = str(value) if isinstance(value, str | Decimal) or type(value) is int else ""
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise InvalidParameter(f"Input parameter 'shard' has a {name} that is no whole number.", remedy=_OF_SHARD)
+        raise InvalidParameter(f"Input parameter 'shard' has no whole number as its {name}.", remedy=_OF_SHARD)
     return int(text)
 
 

@@ -1,5 +1,6 @@
-// The programs of the tests' cluster as one: etcd, kube-apiserver, Argo CD's ApplicationSet controller, or a preview by
-// argocd-server, by the first argument. Each is what its project releases; which versions, go.mod says.
+// The programs of the tests' cluster as one: etcd, kube-apiserver, Argo CD's ApplicationSet controller, a preview by
+// argocd-server, or what Kubernetes makes of selectors, by the first argument. Each is what its project releases; which
+// versions, go.mod says.
 package main
 
 import (
@@ -21,6 +22,7 @@ var programs = map[string]func(arguments []string) int{
 	"kube-apiserver": run(apiserver.NewAPIServerCommand),
 	"controller":     run(controller.NewCommand),
 	"preview":        preview,
+	"selectors":      selectors,
 }
 
 func run(command func() *cobra.Command) func([]string) int {
