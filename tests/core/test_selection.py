@@ -229,10 +229,10 @@ def test_a_null_that_becomes_an_empty_text_is_another_revision() -> None:
 
 
 def test_a_leaf_that_becomes_an_empty_text_is_another_revision() -> None:
-    rows: list[dict[str, object]] = [{"tenant": "a", "settings": "{}"}, {"tenant": "b", "settings": '{"tier": "x"}'}]
+    other: dict[str, object] = {"tenant": "b", "settings": '{"tier": "x"}'}
     columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
-    before = snapshot_of(rows, columns)
-    after = snapshot_of([{"tenant": "a", "settings": '{"tier": ""}'}, rows[1]], columns, previous=before)
+    before = snapshot_of([{"tenant": "a", "settings": "{}"}, other], columns)
+    after = snapshot_of([{"tenant": "a", "settings": '{"tier": ""}'}, other], columns, previous=before)
 
     assert answer_to(before).body == answer_to(after).body
     assert [item["tenant"] for item in sets_of(answer_to(before, {"selector": "settings.tier"}))] == ["b"]
@@ -362,7 +362,10 @@ REQUESTS = st.fixed_dictionaries(
 
 @given(st.lists(REQUESTS, min_size=1, max_size=4))
 def test_what_is_looked_up_is_what_a_look_at_every_tenant_would_find(requests: list[dict[str, object]]) -> None:
-    rows = [*ROWS, {"tenant": "d", "status": "", "seats": "3", "settings": '{"tier": "", "tags": []}'}]
+    rows: list[dict[str, object]] = [
+        *ROWS,
+        {"tenant": "d", "status": "", "seats": "3", "settings": '{"tier": "", "tags": []}'},
+    ]
     snapshot = snapshot_of(rows, COLUMNS)
     index = SnapshotIndex(snapshot)
     for request in requests:

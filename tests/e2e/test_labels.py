@@ -98,6 +98,14 @@ class Verdict(NamedTuple):
     matches: tuple[bool, ...]
 
 
+class Judged(msgspec.Struct):
+    """What tests/e2e/controller/labels.go writes."""
+
+    valid: bool
+    text: str
+    matches: list[bool] | None
+
+
 def selector(chance: random.Random) -> str:
     """Return a selector: mostly right, sometimes damaged, sometimes anything."""
     kind = chance.random()
@@ -163,11 +171,10 @@ def theirs(texts: Sequence[str], folder: Path) -> Iterator[Verdict]:
     with questions.open("rb") as asked, (folder / "verdicts").open("w+b") as told:
         subprocess.run([built().binary, "selectors"], stdin=asked, stdout=told, check=True, timeout=120)
         told.seek(0)
-        decoder = msgspec.json.Decoder(dict[str, object])
+        decoder = msgspec.json.Decoder(Judged)
         for line in told:
             found = decoder.decode(line)
-            text, matching = found["text"], found["matches"]
-            yield Verdict(bool(found["valid"]), in_order(str(text)), tuple(matching or ()))  # type: ignore[call-overload]
+            yield Verdict(found.valid, in_order(found.text), tuple(found.matches or ()))
 
 
 @pytest.mark.parametrize("part", range(WORKERS))
