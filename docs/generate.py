@@ -71,8 +71,9 @@ def _scenario(scenario: Scenario) -> str:
     parts.append(table(("asked", "gets", ""), asked))
     for request in scenario.requests:
         if request.answer is not None:
-            lines = "".join(f"{_json(item)}\n" for item in request.answer)
-            parts.append(f"\nThe whole answer to `{_json(request.parameters)}`:\n\n```json\n{lines}```\n")
+            items = ",\n".join(f"  {_json(item)}" for item in request.answer)
+            whole = f'{{"output": {{"parameters": [\n{items}\n]}}}}'
+            parts.append(f"\nThe whole answer to `{_json(request.parameters)}`:\n\n```json\n{whole}\n```\n")
     return "".join(parts)
 
 

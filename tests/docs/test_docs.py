@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tenantry.config.loading import load
+from tenantry.config.settings import Settings
 from tenantry.core.answer import parameter_sets
 from tenantry.web.wire import read_request
 from tests.docs.pages import ROOT, Block, Page, pages
@@ -181,7 +182,9 @@ def test_every_configuration_file_of_the_docs_is_accepted(tmp_path: Path) -> Non
     for example in examples:
         file = tmp_path / "tenantry.yaml"
         file.write_text(example)
-        assert load(file, {}, {}).source.url is not None
+        settings = load(file, {}, {})
+        assert settings != Settings()
+        assert settings.source.url is not None or "source:" not in example
 
 
 def test_every_json_of_the_docs_is_a_request_or_an_answer() -> None:

@@ -49,7 +49,9 @@ def surroundings(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFact
     database = postgres.create_database()
     database.execute(TABLE)
     folder = tmp_path_factory.mktemp("facts")
-    environment = {"TENANTRY_SOURCE_URL": database.url()}
+    config = folder / "tenantry.yaml"
+    config.write_text("fields: {note: {type: text}}")
+    environment = {"TENANTRY_SOURCE_URL": database.url(), "TENANTRY_CONFIG": str(config)}
     nowhere = {**database.tutorial_environment(), "DB_PORT": str(free_port())}
     with ExitStack() as running:
         service = running.enter_context(RunningService(folder, environment))

@@ -42,8 +42,9 @@ def asking_for(**parameters: object) -> Object:
 
 
 UNKNOWN = (
-    "Unknown input parameter '{}' from ApplicationSet 'tenant-generator-plugin-demo'. Known: status, tenant. "
-    "Did you mean '{}'? See 'The request' in the reference for what an ApplicationSet may ask."
+    "Unknown input parameter '{}' from ApplicationSet 'tenant-generator-plugin-demo'. Known: status, tenant, "
+    "tenantLabel, tenantName. Besides: allowEmpty, selector, shard, view. Did you mean '{}'? See 'The request' in the "
+    "reference for what an ApplicationSet may ask."
 )
 
 
@@ -51,7 +52,7 @@ UNKNOWN = (
     ("parameters", "sentence"),
     [
         pytest.param({"statsu": "active"}, UNKNOWN.format("statsu", "status"), id="a misspelt field"),
-        pytest.param({"tenantLabel": "acme"}, UNKNOWN.format("tenantLabel", "tenant"), id="an unknown field"),
+        pytest.param({"tennant": "acme"}, UNKNOWN.format("tennant", "tenant"), id="an unknown field"),
         pytest.param(
             {"status": {"in": "active"}},
             "Input parameter 'status' is an object, which no field can equal. "

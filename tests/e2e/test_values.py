@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -14,7 +16,7 @@ from tests.e2e.survival import lost, settled, uids
 from tests.support.postgres import Database
 from tests.support.service import RunningService
 
-Deploying: TypeAlias = Callable[[str], None]
+Deploying: TypeAlias = Callable[..., None]
 
 GO = pytest.mark.parametrize("go", [True, False], ids=["with Go templates", "without"])
 CLUSTERS: Object = {"clusters": {}}  # of which there is one, Argo CD's own: "in-cluster"
@@ -51,12 +53,15 @@ NESTED = """
 
 
 @pytest.fixture
-def deploying(argocd: ArgoCD, database: Database, serving: Callable[..., RunningService]) -> Deploying:
-    """Return a way to serve a table of customers to Argo CD."""
+def deploying(argocd: ArgoCD, database: Database, serving: Callable[..., RunningService], tmp_path: Path) -> Deploying:
+    """Return a way to serve a table of customers to Argo CD, some of whose columns may hold any text."""
 
-    def deploy(table: str) -> None:
+    def deploy(table: str, *free: str) -> None:
         database.execute(table)
-        source = {"TENANTRY_SOURCE_URL": database.url(), "TENANTRY_SOURCE_TABLE": "customer"}
+        config = tmp_path / "tenantry.yaml"
+        fields = {name: {"type": "text"} for name in free}
+        config.write_text(json.dumps({"source": {"table": "customer"}, "fields": fields}))
+        source = {"TENANTRY_SOURCE_URL": database.url(), "TENANTRY_CONFIG": str(config)}
         tutorial.connect(argocd, serving({"AUTH_TOKEN": tutorial.token(), **source}))
 
     return deploy
@@ -93,7 +98,8 @@ def test_every_value_is_rendered_as_the_text_it_has_in_the_answer(
     columns = ", ".join(f"{name} {kind}" for name, (kind, _, _) in cases.items())
     literals = ", ".join(str(literal) for _, literal, _ in cases.values())
     deploying(
-        f"CREATE TABLE customer (tenant text PRIMARY KEY, {columns}); INSERT INTO customer VALUES ('acme', {literals})"
+        f"CREATE TABLE customer (tenant text PRIMARY KEY, {columns}); INSERT INTO customer VALUES ('acme', {literals})",
+        *[name for name, case in cases.items() if "\n" in str(case[2])],
     )
     made = template(tag("tenant", go=go), {name: tag(name, go=go) for name in cases})
     argocd.apply(application_set("values", plugin(), template=made, go=go))
@@ -237,7 +243,7 @@ def test_with_go_templates_a_misspelt_field_is_an_error_and_makes_no_application
 @GO
 def test_a_values_object_holds_any_text_as_it_is(argocd: ArgoCD, deploying: Deploying, go: bool) -> None:
     """Argo CD parses it before it inserts anything."""
-    deploying(customer(HOSTILE))
+    deploying(customer(HOSTILE), "display")
     made = template(tag("tenant", go=go))
     made["spec"]["source"]["helm"] = {"valuesObject": {"labels": {"display": tag("display", go=go)}}}
     argocd.apply(application_set("values", plugin(), template=made, go=go))
@@ -257,7 +263,7 @@ def test_a_text_with_newlines_adds_keys_to_values_that_are_text(
     argocd: ArgoCD, deploying: Deploying, go: bool, inserted: str, wanted: str
 ) -> None:
     """The values are a text to Argo CD, and what is inserted becomes part of the YAML."""
-    deploying(customer(HOSTILE))
+    deploying(customer(HOSTILE), "display")
     made = template(tag("tenant", go=go))
     made["spec"]["source"]["helm"] = {"values": f"labels:\n    display: {inserted}\n"}
     argocd.apply(application_set("values", plugin(), template=made, go=go))
@@ -276,7 +282,7 @@ def test_a_text_with_newlines_adds_keys_to_an_application_through_a_template_pat
     argocd: ArgoCD, deploying: Deploying, inserted: str, wanted: dict[str, str]
 ) -> None:
     """A patch is rendered as text and parsed after that."""
-    deploying(customer(HOSTILE))
+    deploying(customer(HOSTILE), "display")
     made = application_set("patched", plugin(), template=template("{{ .tenant }}"))
     made["spec"]["templatePatch"] = f"metadata:\n  annotations:\n    display: {inserted}\n"
     argocd.apply(made)
@@ -291,7 +297,7 @@ def test_a_text_is_read_as_a_template_in_the_values_of_the_second_generator_of_a
     argocd: ArgoCD, deploying: Deploying, go: bool
 ) -> None:
     """Argo CD renders such `values` twice: with what the first generator gives, then with the second's own."""
-    deploying(customer(f"'{tag('name', go=go)}'"))
+    deploying(customer(f"'{tag('name', go=go)}'"), "display")
     clusters = {"clusters": {"values": {"display": tag("display", go=go)}}}
     made = template(tag("tenant", go=go), {"display": tag("values.display", go=go)})
     argocd.apply(application_set("pairs", matrix(plugin(), clusters), template=made, go=go))
@@ -304,7 +310,7 @@ def test_a_text_is_read_as_a_template_in_the_values_of_the_second_generator_of_a
 def test_half_a_tag_in_such_values_stops_the_whole_application_set(
     argocd: ArgoCD, database: Database, deploying: Deploying
 ) -> None:
-    deploying(customer("'Acme'"))
+    deploying(customer("'Acme'"), "display")
     clusters = {"clusters": {"values": {"display": tag("display")}}}
     made = template(tag("tenant"), {"display": tag("values.display")})
     argocd.apply(application_set("pairs", matrix(plugin(), clusters), template=made))
@@ -321,7 +327,7 @@ def test_with_tenantry_second_in_the_matrix_a_text_is_never_read_as_a_template(
     argocd: ArgoCD, deploying: Deploying, go: bool
 ) -> None:
     display = f"{tag('name', go=go)} {{{{ oops"
-    deploying(customer(f"'{display}'"))
+    deploying(customer(f"'{display}'"), "display")
     made = template(tag("tenant", go=go), {"display": tag("display", go=go), "cluster": tag("name", go=go)})
     argocd.apply(application_set("pairs", matrix(CLUSTERS, plugin()), template=made, go=go))
 
@@ -334,7 +340,7 @@ def test_a_text_that_is_no_label_lets_argo_cd_delete_nothing_until_it_is_one(
     argocd: ArgoCD, database: Database, deploying: Deploying
 ) -> None:
     """Kubernetes refuses the Application, and a pass that cannot write one ends before it deletes any."""
-    deploying(customer("'Acme'"))
+    deploying(customer("'Acme'"), "display")
     database.execute("INSERT INTO customer VALUES ('beta', 'Beta'), ('gamma', 'Gamma')")
     made = template(tag("tenant"), {"display": tag("display")}, labels={"display": tag("display")})
     argocd.apply(application_set("labelled", plugin(), template=made))
