@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Select, Text, cast, column, select, table
+from sqlalchemy import Select, column, select, table
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 from sqlalchemy.sql import quoted_name
@@ -58,6 +58,10 @@ class Database(Protocol):
 
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column in the form that the mapping expects."""
+        ...
+
+    def in_order(self, column: ColumnElement[object]) -> ColumnElement[Any]:
+        """Sort by the bytes of a column's text."""
         ...
 
     def row(self, values: Sequence[object]) -> Row:
@@ -121,8 +125,7 @@ class DatabaseReading:
 
     def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
         """Order by the bytes of the id's text, which is the order of answers: sorting again then costs little."""
-        collation = "C" if self._database.engine.dialect.name == "postgresql" else "BINARY"
-        order = cast(column_of(self._relation, self._id_column), Text).collate(collation)
+        order = self._database.in_order(column_of(self._relation, self._id_column))
         values = [self._database.value(column_of(self._relation, name)) for name in columns]
         return select(*values).select_from(self._relation).order_by(order)
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import aiosqlite
-from sqlalchemy import event, text
+from sqlalchemy import Text, cast, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -88,6 +89,10 @@ class SQLite:
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as it is stored."""
         return column
+
+    def in_order(self, column: ColumnElement[object]) -> ColumnElement[Any]:
+        """Sort by bytes, whatever collation the column was declared with."""
+        return cast(column, Text).collate("BINARY")
 
     def row(self, values: Sequence[object]) -> Row:
         """Return a row as text."""
