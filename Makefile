@@ -70,4 +70,4 @@ clean: ## Remove what was built; the demo's data stay
 	@touch .venv/runtime $@
 
 servers:
-	@scripts/need initdb=postgresql pgbouncer curl openssl
+	@scripts/need initdb=postgresql pgbouncer mariadbd=mariadb-server curl openssl

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mariadb import MariaDatabase, MariaServer
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Database, PostgresServer
 from tests.support.service import RunningService
@@ -56,6 +57,21 @@ def own_postgres(readable_folder: Path, request: pytest.FixtureRequest) -> Itera
     server.make_template()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def mariadb(readable_folder: Path) -> Iterator[MariaServer]:
+    """Run one MariaDB for all tests, with TLS."""
+    server = MariaServer(readable_folder / "mariadb", tls=True)
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def maria(mariadb: MariaServer) -> MariaDatabase:
+    """Return a fresh database of MariaDB with the tutorial's table."""
+    return mariadb.create_database()
 
 
 @pytest.fixture

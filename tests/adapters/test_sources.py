@@ -1,4 +1,4 @@
-"""The contract of a source of tenants, on the fake, on SQLite and on PostgreSQL."""
+"""The contract of a source of tenants, on the fake and on each database."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tenantry.core.tenant import Row
 from tenantry.service.ports import TenantSource
 from tests.builders import TUTORIAL_COLUMNS
 from tests.fakes import FakeSource, rows_of
+from tests.support.mariadb import MariaDatabase
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +63,7 @@ def on_sqlite(folder: Path) -> Table:
     )
 
 
-def on_postgresql(database: Database) -> Table:
+def on_server(database: Database | MariaDatabase) -> Table:
     def add(tenant: str, status: str) -> None:
         database.execute(f"INSERT INTO organization (tenant, status) VALUES ('{tenant}', '{status}')")
 
@@ -75,14 +76,16 @@ def on_postgresql(database: Database) -> Table:
     )
 
 
-@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+@pytest.fixture(params=["fake", "sqlite", "postgresql", "mariadb"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Table:
     match request.param:
         case "fake":
             return on_fake()
         case "sqlite":
             return on_sqlite(tmp_path)
-    return on_postgresql(request.getfixturevalue("database"))
+        case "mariadb":
+            return on_server(request.getfixturevalue("maria"))
+    return on_server(request.getfixturevalue("database"))
 
 
 async def all_rows(source: TenantSource, *columns: str) -> list[Row]:

@@ -652,7 +652,7 @@ SECRETS = st.from_regex(r"[A-Za-z0-9]{4}ß[A-Za-z0-9:/?#@%'\"*&!{}\[\] ]{0,12}",
 @UNHURRIED
 @given(SECRETS)
 def test_no_problem_shows_a_secret_of_the_environment(secret: str) -> None:
-    for value in (secret, f"mysql://u:{secret}@h/d", f"{secret}://h/d", f"postgresql://u:{secret}@h/d\0"):
+    for value in (secret, f"oracle://u:{secret}@h/d", f"{secret}://h/d", f"postgresql://u:{secret}@h/d\0"):
         environ = {"AUTH_TOKEN": f"{secret}\n{secret}", "DB_PASSWORD": secret, "DB_PORT": "none"}
         told = problems(environ={**environ, "TENANTRY_SOURCE_URL": value, "TENANTRY_TOKENS_VALUE": secret})
         told += problems(environ=environ)
@@ -666,11 +666,11 @@ def test_no_problem_shows_a_secret_of_the_environment(secret: str) -> None:
 def test_no_problem_shows_a_secret_of_the_file(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     file = tmp_path_factory.getbasetemp() / "secret.yaml"
     for text in (
-        f"source: {{url: mysql://u:{secret}@h/d, tabel: x}}",
-        f"source:\n  url: mysql://u:{secret}@h/d",
-        f"source: {{'url mysql://u:{secret[:5]}@h/d'}}",
+        f"source: {{url: oracle://u:{secret}@h/d, tabel: x}}",
+        f"source:\n  url: oracle://u:{secret}@h/d",
+        f"source: {{'url oracle://u:{secret[:5]}@h/d'}}",
         f"'postgresql://u:{secret[:5]}@h/d': {{}}",
-        f"'mysql://u:{secret[:5]}@h/d': 1\n'mysql://u:{secret[:5]}@h/d': 2",
+        f"'oracle://u:{secret[:5]}@h/d': 1\n'mysql://u:{secret[:5]}@h/d': 2",
         f"source: postgresql://u:{secret}@h/d",
         f"source:\n  url: x\n  url: postgresql://u:{secret}@h/d",
         f"source:\n  table: postgresql://u:{secret}@h/d\n  id: 5",

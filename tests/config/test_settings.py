@@ -282,6 +282,8 @@ def test_every_other_state_can_be_retired_but_not_served() -> None:
         "postgresql:///organization?host=/run/postgresql",
         "sqlite:///tenants.db",
         "sqlite+aiosqlite:////data/tenants.db",
+        "mysql://u:p@h:3306/d?ssl_mode=verify_identity&ssl_ca=/etc/ca.pem",
+        "mariadb+asyncmy://u@h/d",
     ],
 )
 def test_an_address_of_a_supported_database_is_kept_as_it_is(url: str) -> None:
@@ -291,10 +293,11 @@ def test_an_address_of_a_supported_database_is_kept_as_it_is(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        pytest.param("mysql://u:hunter2@h/d", "MySQL and MariaDB come with a later version", id="MySQL"),
-        pytest.param("mariadb+asyncmy://u:hunter2@h/d", "come with a later version", id="MariaDB with a driver"),
+        pytest.param("mysql+pymysql://u:hunter2@h/d", "Did you mean 'mysql+asyncmy'?", id="MySQL by another driver"),
         pytest.param("postgre://u:hunter2@h/d", "Did you mean 'postgres'?", id="a scheme with a slip of the pen"),
-        pytest.param("hunter2://h/d", "Known: postgres, postgresql, postgresql+psycopg, sqlite", id="another scheme"),
+        pytest.param(
+            "hunter2://h/d", "Known: mariadb, mariadb+asyncmy, mysql, mysql+asyncmy, postgres, ", id="another scheme"
+        ),
         pytest.param("host=h password=hunter2", "no database URL such as postgresql://", id="libpq's other form"),
         pytest.param("u:hunter2@h/d", "no database URL such as postgresql://", id="no scheme"),
         pytest.param("sqlite://", "SQLite needs a file", id="SQLite without a file"),

@@ -15,7 +15,10 @@ URL_EXAMPLE = "postgresql://tenantry@db/organization"
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?):([0-9]{1,5})")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "sqlite", "sqlite+aiosqlite")
+_SCHEMES = (
+    *("postgresql", "postgres", "postgresql+psycopg", "sqlite", "sqlite+aiosqlite"),
+    *("mysql", "mysql+asyncmy", "mariadb", "mariadb+asyncmy"),
+)
 _PASSWORD_IN_URL = re.compile(r"[^:/]*://[^:/]*:[^@]+@")
 _SECRET_OPTIONS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 
@@ -26,8 +29,6 @@ def _database_url(given: Sequence[str]) -> Secret:
     if not found:
         raise ValueError(f"It is no database URL such as {URL_EXAMPLE} or sqlite:///tenants.db.")
     scheme = found[1].lower()
-    if scheme.partition("+")[0] in {"mysql", "mariadb"}:
-        raise ValueError(f"MySQL and MariaDB come with a later version. Known schemes: {listed(_SCHEMES)}.")
     if scheme not in _SCHEMES:
         raise ValueError(f"Its scheme is not known. Known: {listed(_SCHEMES)}.{nearest(scheme, _SCHEMES)}")
     if scheme.startswith("sqlite") and (len(found[2]) < 2 or found[2][0] != "/" or found[2] == "/:memory:"):

@@ -56,8 +56,10 @@ class SourceSettings:
         Secret | None,
         Told(
             DATABASE_URL,
-            "The database. What libpq takes, such as several hosts or TLS options, passes through. With a password it "
-            "is given by file or environment, not as a flag. Without it, the tutorial's DB_* variables are used.",
+            "The database. For PostgreSQL, what libpq takes, such as several hosts or TLS options, passes through. "
+            "MySQL and MariaDB need `tenantry[mysql]`, and take ssl_mode, ssl_ca, ssl_cert, ssl_key and unix_socket. "
+            "With a password it is given by file or environment, not as a flag. Without it, the tutorial's DB_* "
+            "variables are used.",
             URL_EXAMPLE,
         ),
     ] = None

@@ -46,6 +46,23 @@ _WORDS = {
 }
 """Where there is no SQLSTATE: libpq while it connects, and SQLite."""
 
+_KINDS_BY_NUMBER: dict[type[SourceError], tuple[int, ...]] = {
+    # Accounts and passwords; 1130: not from this host; 2059: the driver will not, or cannot, log in that way.
+    SourceLoginFailed: (1045, 1130, 1251, 1698, 1820, 1862, 2059, 3118, 4151),
+    SourceDenied: (1044, 1142, 1143, 1227, 1370),
+    # Too many connections, no such database, shutting down; from 2000 on the driver's own; 1927: killed.
+    SourceUnreachable: (0, 1040, 1049, 1053, 1129, 1203, 1226, 1927, 2002, 2003, 2005, 2006, 2013, 4031),
+    # Locks, and the limits of MySQL (3024) and MariaDB (1969); 1317: KILL QUERY.
+    SourceTooSlow: (1205, 1213, 1317, 1969, 3024, 3572),
+    # No database in the URL nor before the table's name, or one that is not there.
+    MissingTable: (1046, 1146),
+    MissingColumn: (1054,),
+}
+_BY_NUMBER = {number: kind for kind, numbers in _KINDS_BY_NUMBER.items() for number in numbers}
+"""MySQL and MariaDB, whose SQLSTATE is often the same for everything."""
+
+_INVALID_VIEW = 1356
+
 
 @contextmanager
 def as_source_errors() -> Iterator[None]:
@@ -58,6 +75,8 @@ def as_source_errors() -> Iterator[None]:
 
 def _translated(error: BaseException) -> SourceError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if type(cause).__module__.startswith("asyncmy."):
+        return _of_mysql(cause)
     state = getattr(cause, "sqlstate", None) or ""
     known = _BY_STATE.get(state) or _BY_STATE.get(state[:2])
     if known:
@@ -70,3 +89,11 @@ def _translated(error: BaseException) -> SourceError:
     if isinstance(cause, psycopg.OperationalError | OSError | sqlite3.OperationalError):
         return SourceUnreachable()
     return SourceError()
+
+
+def _of_mysql(cause: BaseException) -> SourceError:
+    """Look the number up; asyncmy, which may not be installed, puts it first."""
+    number = cause.args[0] if cause.args else None
+    if number == _INVALID_VIEW:
+        return MissingTable("The view of tenants refers to what does not exist, or to what its owner may not read.")
+    return _BY_NUMBER.get(number, SourceError)() if isinstance(number, int) else SourceError()

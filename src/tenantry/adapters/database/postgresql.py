@@ -187,6 +187,9 @@ class PostgreSQL:
             with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(self._driver.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
 
+    def abandon(self) -> None:
+        """Do nothing: the server keeps what was not fetched."""
+
 
 def _milliseconds(limit: timedelta) -> str:
     return str(max(1, round(limit.total_seconds() * 1000)))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Select, column, select, table
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 from sqlalchemy.sql import quoted_name
@@ -76,6 +77,10 @@ class Database(Protocol):
         """End that connection below the driver, without a word to the server."""
         ...
 
+    def abandon(self) -> None:
+        """Prepare that connection, which is to be closed, for the end of a result that was not read to its own end."""
+        ...
+
 
 def relation_of(name: str) -> TableClause:
     """Return the table `name` or `schema.name`, always quoted, as it is written."""
@@ -121,6 +126,7 @@ class DatabaseReading:
     async def drop(self) -> None:
         """Close the rows that were not read to their end."""
         if self._result is not None:
+            self._database.abandon()
             await self._result.close()
 
     def _statement(self, columns: Sequence[str]) -> Select[*tuple[Any, ...]]:
@@ -188,9 +194,23 @@ def open_source(url: str, table_name: str, id_column: str, limits: Limits) -> Da
         from tenantry.adapters.database.sqlite import SQLite
 
         return DatabaseSource(SQLite(found, limits), table_name, id_column)
+    if found.get_backend_name() == "mysql":
+        return DatabaseSource(_mysql(found, limits), table_name, id_column)
     from tenantry.adapters.database.postgresql import PostgreSQL
 
     try:
         return DatabaseSource(PostgreSQL(found, limits), table_name, id_column)
     except (ArgumentError, ValueError):
         raise ConfigurationError(["source.url has a host or port that cannot be used."]) from None
+
+
+def _mysql(url: URL, limits: Limits) -> Database:
+    try:
+        from tenantry.adapters.database.mysql import MySQL
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "asyncmy":
+            raise
+        raise ConfigurationError(
+            ["source.url: MySQL and MariaDB need a driver: pip install 'tenantry[mysql]'."]
+        ) from None
+    return MySQL(url, limits)

@@ -107,6 +107,9 @@ class SQLite:
     def hang_up(self) -> None:
         """Do nothing: there is nobody on the other side."""
 
+    def abandon(self) -> None:
+        """Do nothing: what was not fetched was not read."""
+
 
 def _kind(declared: str) -> Kind:
     upper = declared.upper()

@@ -28,8 +28,13 @@ def database_url(text: str) -> URL:
         raise ConfigurationError(
             ["source.url is not a database URL such as postgresql://user@host/database."]
         ) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigurationError([f"source.url: {url.get_backend_name()} is not supported; known: postgresql, sqlite."])
+    name = url.get_backend_name()
+    if name in ("mysql", "mariadb"):
+        if not isinstance(url.host, str) and "host" in url.query:
+            raise ConfigurationError(["source.url: MySQL takes one host; name the server, or what stands before it."])
+        return url.set(drivername="mysql+asyncmy")
+    if name not in ("postgresql", "postgres"):
+        raise ConfigurationError([f"source.url: {name} is not supported; known: mariadb, mysql, postgresql, sqlite."])
     return url.set(drivername="postgresql+psycopg")
 
 
