@@ -210,10 +210,18 @@ def command_line_page() -> str:
         f"```text\n{_help(commands, 'tenantry')}\n```\n"
     ]
     flags = {setting.flag for setting in SETTINGS}
-    for name, command in commands.commands.items():
+    for name, command in _every(commands, "tenantry"):
         command.params = [param for param in command.params if not flags.intersection(param.opts)]
-        parts.append(f"\n## tenantry {name}\n\n```text\n{_help(command, f'tenantry {name}')}\n```\n")
+        parts.append(f"\n## {name}\n\n```text\n{_help(command, name)}\n```\n")
     return "".join(parts)
+
+
+def _every(group: click.Group, above: str) -> Iterator[tuple[str, click.Command]]:
+    """Return the commands of a group and of the groups in it, with their whole names."""
+    for name, command in group.commands.items():
+        yield f"{above} {name}", command
+        if isinstance(command, click.Group):
+            yield from _every(command, f"{above} {name}")
 
 
 def _help(command: click.Command, name: str) -> str:

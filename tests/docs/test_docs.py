@@ -19,6 +19,7 @@ import pytest
 from tenantry.config.loading import load
 from tenantry.config.settings import Settings
 from tenantry.core.answer import parameter_sets
+from tenantry.core.manifests import TENANT_LABEL
 from tenantry.web.wire import read_request
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.session import Terminal, printed_as
@@ -228,6 +229,10 @@ def test_generated_pages_are_those_of_the_code() -> None:
     )
 
     assert checked.returncode == 0, f"Run `make docs`. {checked.stdout}{checked.stderr}"
+
+
+def test_the_glossary_knows_the_label_of_applications() -> None:
+    assert f"`{TENANT_LABEL}`" in Page(ROOT / "docs" / "glossary.md").text
 
 
 # --- what leads somewhere ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import tenantry
 from tenantry.cli.check import check
 from tenantry.cli.compare import PluginUnreachable, compare
 from tenantry.cli.demo import demo
+from tenantry.cli.manifests import manifests
 from tenantry.cli.query import query
 from tenantry.cli.serve import serve
 from tenantry.core.errors import ConfigurationError, SourceError, TenantryError
@@ -28,10 +29,11 @@ def commands() -> None:
 
     tenantry answers the ApplicationSet plugin generator. Begin with `tenantry demo`; then `tenantry check` and
     `tenantry query` on your own database, `tenantry compare` against what you run today, and `tenantry serve`.
+    `tenantry manifests` prints what Argo CD needs.
     """
 
 
-for command in (serve, demo, check, query, compare):
+for command in (serve, demo, check, query, compare, manifests):
     commands.add_command(command)
 
 

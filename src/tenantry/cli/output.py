@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -11,7 +12,12 @@ import msgspec
 
 FORMATS = ("table", "json", "yaml")
 
+MANIFEST_FORMATS = ("yaml", "json")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_NO_PLAIN_TEXT = re.compile(r"|[-+.0-9].*|y|yes|n|no|on|off|true|false|null|~|=|<<", re.IGNORECASE | re.DOTALL)
+"""What a reader of YAML 1.1, such as kubectl, might take for something else than a text."""
 
 
 def output_option(command: Command) -> Command:
@@ -26,13 +32,45 @@ def print_document(document: object, form: str) -> None:
     if form == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
         return
-    from ruamel.yaml import YAML
-
     text = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.dump(document, text)
+    _yaml(in_order=True).dump(document, text)
     click.echo(text.getvalue(), nl=False)
+
+
+def print_manifests(manifests: Sequence[Mapping[str, object]], form: str) -> None:
+    """Print objects for `kubectl apply -f -`: as YAML, each with its line `---`, or as a List in JSON."""
+    if form == "json":
+        print_document({"apiVersion": "v1", "kind": "List", "items": manifests}, form)
+        return
+    text = io.StringIO()
+    yaml = _yaml(in_order=False)
+    yaml.explicit_start = True
+    yaml.dump_all(manifests, text)
+    click.echo(text.getvalue(), nl=False)
+
+
+def _yaml(*, in_order: bool) -> Any:  # noqa: ANN401 -- its type is known where it is imported
+    """Return a writer of YAML, one line for each text, keys in order of name or as they come."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
+
+    class Representer(SafeRepresenter):
+        """Writes texts that all versions of YAML read as texts, and the same object twice where it stands twice."""
+
+        def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 -- whatever it is
+            return True
+
+        def represent_text(self, text: str) -> object:
+            style = "'" if _NO_PLAIN_TEXT.fullmatch(text) else None if text.isprintable() else '"'
+            return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Representer.add_representer(str, Representer.represent_text)
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
+    yaml.default_flow_style = False
+    yaml.width = 1_000_000
+    yaml.sort_base_mapping_type_on_output = in_order
+    return yaml
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
