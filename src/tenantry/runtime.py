@@ -94,7 +94,7 @@ def shape_of(settings: Settings) -> TableShape:
     """Return what the configuration says about the table."""
     source = settings.source
     return TableShape(
-        table=source.table,
+        table="" if source.query else source.table,
         id=source.id,
         state=source.state,
         parameters=source.parameters,
@@ -123,7 +123,7 @@ def source_of(source: SourceSettings) -> DatabaseSource:
     if source.url is None:
         raise ConfigurationError(["There is no source."])
     limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
-    return open_source(source.url.reveal(), source.table, source.id, limits)
+    return open_source(source.url.reveal(), source.table, source.id, limits, query=source.query)
 
 
 class Service:

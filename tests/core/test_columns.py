@@ -13,42 +13,42 @@ TABLE = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, settings=Kind.JSON, logo=
 
 
 def test_parameters_are_in_order_of_name() -> None:
-    assert [column.name for column in choose(TABLE, "t", [], ("tenant", "status"))] == ["status", "tenant"]
+    assert [column.name for column in choose(TABLE, "table 't'", [], ("tenant", "status"))] == ["status", "tenant"]
 
 
 def test_a_missing_column_names_the_known_ones_and_the_nearest() -> None:
     with pytest.raises(MissingColumn, match=r"'staus'.*Known: logo, settings, status, tenant.*'status'"):
-        choose(TABLE, "t", [], ("staus",))
+        choose(TABLE, "table 't'", [], ("staus",))
 
 
 def test_the_id_and_state_columns_must_exist_too() -> None:
     with pytest.raises(MissingColumn, match="'uuid'"):
-        choose(TABLE, "t", ["uuid"], ("tenant",))
+        choose(TABLE, "table 't'", ["uuid"], ("tenant",))
 
 
 @pytest.mark.parametrize("name", ["generator", "values"])
 @pytest.mark.parametrize("by_choice", [True, False])
 def test_names_that_argo_cd_overwrites_are_refused(name: str, *, by_choice: bool) -> None:
     with pytest.raises(RefusedColumn, match=name):
-        choose([Column(name, Kind.TEXT)], "t", [], (name,) if by_choice else None)
+        choose([Column(name, Kind.TEXT)], "table 't'", [], (name,) if by_choice else None)
 
 
 def test_bytes_are_refused() -> None:
     with pytest.raises(RefusedColumn, match="logo"):
-        choose(TABLE, "t", [], None)
+        choose(TABLE, "table 't'", [], None)
 
 
 def test_a_column_that_flattens_to_the_name_of_a_leaf_is_refused() -> None:
     with pytest.raises(RefusedColumn, match="flattens"):
-        choose([*TABLE[:3], Column("settings.tier", Kind.TEXT)], "t", [], None)
+        choose([*TABLE[:3], Column("settings.tier", Kind.TEXT)], "table 't'", [], None)
 
 
 def test_a_secret_is_refused_unless_it_is_named() -> None:
     table = columns_of(tenant=Kind.TEXT, db_password=Kind.TEXT)
 
     with pytest.raises(RefusedColumn, match="db_password"):
-        choose(table, "t", [], None)
-    assert len(choose(table, "t", [], ("tenant", "db_password"))) == 2
+        choose(table, "table 't'", [], None)
+    assert len(choose(table, "table 't'", [], ("tenant", "db_password"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,12 @@ async def _probed(settings: Settings) -> tuple[Snapshot | None, list[Finding]]:
         source = source_of(settings.source)
     except ConfigurationError as error:
         return None, _problems(error)
+    notes = [Finding(note, "", note=True) for note in source.notes]
     try:
-        return await check_source(source, shape_of(settings), settings.source.read_timeout.total_seconds())
+        snapshot, findings = await check_source(
+            source, shape_of(settings), settings.source.read_timeout.total_seconds()
+        )
+        return snapshot, [*notes, *findings]
     finally:
         await source.close()
 

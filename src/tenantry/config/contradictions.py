@@ -15,7 +15,7 @@ OFF = "off"
 
 def take_contradictions(reading: Reading, settings: Settings) -> None:
     """Tell where settings contradict each other, unless one of them has a problem already."""
-    for keys, why in _contradictions(settings):
+    for keys, why in (*_contradictions(settings), *_two_sources(reading)):
         if reading.wrong.isdisjoint(keys):
             origin = next((reading.origins[key] for key in keys if key in reading.origins), "default")
             reading.problems.append(f"{origin}: {why}")
@@ -38,6 +38,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
         yield ("server.ops_address", "server.address"), "server.ops_address is the same as server.address."
     yield from _of_fields(settings)
     yield from _too_long(settings)
+
+
+def _two_sources(reading: Reading) -> Iterator[tuple[tuple[str, ...], str]]:
+    if "source.table" in reading.values and "source.query" in reading.values:
+        yield ("source.query", "source.table"), "source.query takes the place of source.table: give one of them."
 
 
 def _of_fields(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

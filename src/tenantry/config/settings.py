@@ -64,6 +64,15 @@ class SourceSettings:
         ),
     ] = None
     table: Annotated[str, Told(TEXT, "The table or view of tenants, one row each.", "organization")] = "organization"
+    query: Annotated[
+        str | None,
+        Told(
+            TEXT,
+            "One SELECT that gives the tenants, in the place of source.table: for a join, or for columns that want "
+            "another name or type. It is read as a whole, in a read-only transaction.",
+            "SELECT t.slug AS tenant, p.name AS plan FROM tenants t JOIN plans p ON p.id = t.plan_id",
+        ),
+    ] = None
     id: Annotated[str, Told(TEXT, "The column that identifies a tenant, for ever.", "tenant")] = "tenant"
     state: Annotated[str | None, Told(TEXT, "The column that holds the lifecycle state.", "status")] = None
     parameters: Annotated[

@@ -90,7 +90,7 @@ class Field:
 
 def choose(
     columns: Sequence[Column],
-    table: str,
+    told: str,
     needed: Iterable[str],
     named: Sequence[str] | None,
     shapes: Mapping[str, FieldShape] | None = None,
@@ -98,8 +98,8 @@ def choose(
 ) -> tuple[Field, ...]:
     """Return the fields to serve, in order of name.
 
-    `needed` are the id and state columns, `named` the configured parameters, None for every column, `shapes` what is
-    said of each, `computed` the names that are taken.
+    `told` is what messages call their source, `needed` are the id and state columns, `named` the configured parameters,
+    None for every column, `shapes` what is said of each, `computed` the names that are taken.
     Raises MissingColumn or RefusedColumn, which fail the read: a smaller answer is never an option.
     """
     by_name = {column.name: column for column in columns}
@@ -112,7 +112,7 @@ def choose(
     if missing:
         noun, verb = ("Column", "does") if len(missing) == 1 else ("Columns", "do")
         raise MissingColumn(
-            f"{noun} {', '.join(map(quoted, missing))} of table {quoted(table)} {verb} not exist. "
+            f"{noun} {', '.join(map(quoted, missing))} of {told} {verb} not exist. "
             f"Known: {listed(by_name)}.{nearest(missing[0], by_name)}"
         )
     served = [_field(name, by_name[column], shapes.get(name)) for name, column in sorted(wanted.items())]
@@ -120,7 +120,7 @@ def choose(
     reasons = [reason for this in served for reason in _refusals(this, served, by_choice, computed)]
     reasons += _of_leaves(shapes.values(), served)
     if reasons:
-        raise RefusedColumn(f"Table {quoted(table)}: {'; '.join(reasons)}.")
+        raise RefusedColumn(f"{told[:1].upper()}{told[1:]}: {'; '.join(reasons)}.")
     return tuple(served)
 
 

@@ -13,7 +13,7 @@ from tenantry.core import values
 from tenantry.core.allowing import Allowing
 from tenantry.core.columns import Column, Kind
 from tenantry.core.defaults import Defaults, Layer, NotMerged
-from tenantry.core.errors import RefusedColumn
+from tenantry.core.errors import RefusedColumn, quoted
 from tenantry.core.fields import NO_NAMES, Field, FieldShape, Naming, choose, computed_fields
 from tenantry.core.layout import End, Paths, Tree, laid_out, laid_out_natively, native_number, paths_of
 from tenantry.core.tenant import Row, Unusable
@@ -29,6 +29,8 @@ class TableShape:
     """What the configuration says about the table: the names, and which states are served."""
 
     table: str = "organization"
+    """The table or view; empty where a query is read."""
+
     id: str = "tenant"
     state: str | None = None
     parameters: tuple[str, ...] | None = None
@@ -40,6 +42,11 @@ class TableShape:
     naming: Naming = NO_NAMES
     views: tuple[tuple[str, Mapping[str, object]], ...] = ()
     """Named selections: what a request may ask, by name."""
+
+    @property
+    def told(self) -> str:
+        """What messages call the source of the rows."""
+        return f"table {quoted(self.table)}" if self.table else "source.query"
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
@@ -139,7 +146,7 @@ class RowMapping:
         """Check the configured names against the columns that the table has; raises SourceError."""
         needed = [shape.id, *([shape.state] if shape.state else [])]
         shapes = {this.name: this for this in shape.fields}
-        fields = choose(table_columns, shape.table, needed, shape.parameters, shapes, shape.naming.fields)
+        fields = choose(table_columns, shape.told, needed, shape.parameters, shapes, shape.naming.fields)
         by_name = {column.name: column for column in table_columns}
         served = [this.column for this in fields]
         extra = [by_name[name] for name in needed if by_name[name] not in served]

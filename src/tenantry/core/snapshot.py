@@ -15,7 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from tenantry.core.carrying import LastGood
-from tenantry.core.errors import MissingColumn, SourceError, listed, quoted
+from tenantry.core.errors import MissingColumn, SourceError, listed
 from tenantry.core.fields import Field
 from tenantry.core.fitting import Ends, Misfit, conflicts, refuse_too_many, room_for, united
 from tenantry.core.layout import Paths, Tree, leaves_of, tree_of
@@ -108,7 +108,7 @@ class SnapshotBuilder:
         lost = {column.name for column in before} - {column.name for column in self._mapping.fields}
         if lost:
             raise MissingColumn(
-                f"Of table {quoted(self._mapping.shape.table)} these columns are gone: {listed(lost)}.",
+                f"Of {self._mapping.shape.told} these columns are gone: {listed(lost)}.",
                 remedy="Put them back; or, if no template uses them, restart tenantry.",
             )
 

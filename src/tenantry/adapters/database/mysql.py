@@ -18,11 +18,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.sql.expression import ColumnElement, TableClause
+from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
 from sqlalchemy.types import TypeDecorator
 
 from tenantry.adapters.database.calls import MOMENT
 from tenantry.adapters.database.mysql_line import Line, Login
+from tenantry.adapters.database.query import Query
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.errors import MissingTable, SourceError, quoted
@@ -44,6 +45,23 @@ _KINDS = {
 
 _BOOLEANS = frozenset({"tinyint(1)", "bit(1)"})
 """What `BOOLEAN` is an alias of, and its usual stand-in. A `tinyint(1)` that is neither 0 nor 1 keeps its digits."""
+
+_ON_THE_WIRE = {
+    **dict.fromkeys((0, 246), "decimal"),
+    1: "tinyint",
+    4: "float",
+    5: "double",
+    7: "timestamp",
+    12: "datetime",
+    16: "bit",
+    245: "json",
+    255: "geometry",
+}
+"""Types by their number in the protocol (`enum_field_types` in MySQL's field_types.h)."""
+
+_TEXTS_ON_THE_WIRE = frozenset({15, 249, 250, 251, 252, 253, 254})
+_BINARY = 63
+"""The character set of what is no text."""
 
 _SESSION = """
 SET NAMES utf8mb4, SESSION sql_mode = '', SESSION time_zone = '+00:00', SESSION sql_select_limit = 18446744073709551615,
@@ -154,14 +172,22 @@ class MySQL:
     def _is_mariadb(self) -> bool:
         return bool(self.engine.dialect.is_mariadb)  # type: ignore[attr-defined]
 
-    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
+    async def begin_query(self, connection: AsyncConnection, query: Query) -> FromClause:
+        """Begin a read-only transaction and take the metadata locks of all tables that a query reads."""
+        await self._settle(connection)
+        self._is_view = False
+        found = query.clause(doubled=True)
+        await connection.execute(select(literal_column("*")).select_from(found).limit(literal_column("0")))
+        return found
+
+    async def position(self, connection: AsyncConnection, name: str) -> Position:
         """Read the server's name and how much of InnoDB's log is on disk; 0 where no one may know that."""
         server, read_only = (
             await connection.execute(text(_MARIADB_SERVER if self._is_mariadb else _MYSQL_SERVER))
         ).one()
         written = (await connection.execute(text(_LOG))).all()
         return Position(
-            source=f"{server}/{relation.fullname}",
+            source=f"{server}/{name}",
             lsn=max((int(value) for _, value in written), default=0),
             standby=read_only not in ("0", "OFF"),
         )
@@ -174,6 +200,14 @@ class MySQL:
         if self._is_mariadb and not self._is_view and "longtext" in self._types.values():
             self._types |= dict.fromkeys(await self._json_of_mariadb(connection, relation), "json")
         return [Column(name, _kind(kind)) for name, kind in self._types.items()]
+
+    async def columns_of_query(self, connection: AsyncConnection, query: FromClause) -> list[Column]:
+        """Let the server describe what the query gives; JSON of MariaDB is long text to it, and to be declared."""
+        everything: Select[*tuple[Any, ...]] = select(literal_column("*")).select_from(query).limit(literal_column("0"))
+        await connection.execute(everything)
+        described = self._line.described() if self._line is not None else []
+        self._types = {name: _described(code, length, charset) for name, code, length, charset in described}
+        return [Column(name, _kind(_described(*rest))) for name, *rest in described]
 
     async def _json_of_mariadb(self, connection: AsyncConnection, relation: TableClause) -> list[str]:
         """Return the columns that were declared JSON; those of a view are told only to who may see its text."""
@@ -214,6 +248,14 @@ class MySQL:
     def abandon(self) -> None:
         """Hang up: the server sends a result to its end, and the driver would wait for that."""
         self.hang_up()
+
+
+def _described(code: int, length: int, charset: int) -> str:
+    """Return the type's name from what the protocol tells of a column."""
+    if code in _TEXTS_ON_THE_WIRE:
+        return "binary" if charset == _BINARY else "text"
+    name = _ON_THE_WIRE.get(code, "")
+    return f"{name}(1)" if name in ("tinyint", "bit") and length == 1 else name
 
 
 def _kind(name: str) -> Kind:

@@ -67,6 +67,12 @@ class Line(Connection):
             await cursor.execute(_IDENTITY)
             return tuple(await cursor.fetchone())
 
+    def described(self) -> list[tuple[str, int, int, int]]:
+        """Return name, type, length and character set of each column of the last result."""
+        result: Any = self._result
+        fields = result.fields if result is not None else ()
+        return [(field.name, field.type_code, field.length, field.charsetnr) for field in fields]
+
     def _forget_result(self) -> None:
         """Let the end of a cursor not wait for rows that will not come."""
         self._result = None

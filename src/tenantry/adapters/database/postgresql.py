@@ -13,15 +13,16 @@ from typing import Any
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from sqlalchemy import Text, cast, event, literal_column, select, table, text
+from sqlalchemy import Select, Text, cast, event, literal_column, select, table, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.sql.expression import ColumnElement, TableClause
+from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
 
 from tenantry.adapters.database.calls import MOMENT
+from tenantry.adapters.database.query import Query
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
@@ -82,6 +83,12 @@ FROM made JOIN pg_type t ON t.oid = made.type WHERE t.typtype <> 'd' ORDER BY ma
 A type that somebody made is text, whatever its name.
 """
 
+_TYPES = """
+SELECT oid, typname FROM pg_type WHERE oid = ANY(CAST(:types AS oid[])) AND typnamespace = 'pg_catalog'::regnamespace
+"""
+
+_TEMPORARY_LAST = "SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true)"
+
 _OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
 """A server that vanished without a word is noticed in seconds; a URL may say otherwise."""
 
@@ -128,9 +135,7 @@ class PostgreSQL:
         the new, empty file. So the locks that a read takes anyway, for a view on all below it, are taken first, by
         a statement for one row; LOCK TABLE would want a right to the whole table, not only to some columns.
         """
-        await connection.execution_options(postgresql_readonly=True)
-        limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
-        await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
+        await self._begin(connection)
         schema = await self._schema(connection, relation)
         if schema is None or schema.startswith("pg_temp"):
             # A temporary table of another client of the same pooled session is nobody's table of tenants.
@@ -140,11 +145,25 @@ class PostgreSQL:
         await connection.execute(select(literal_column("1")).select_from(found).limit(1))
         return found
 
-    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
+    async def begin_query(self, connection: AsyncConnection, query: Query) -> FromClause:
+        """Begin a read-only transaction and hold all tables that a query reads, by a statement for one row of it."""
+        await self._begin(connection)
+        # Temporary tables of other clients of the same pooled session come last, rather than first.
+        await connection.execute(text(_TEMPORARY_LAST))
+        found = query.clause(doubled=True)
+        await connection.execute(select(literal_column("1")).select_from(found).limit(1))
+        return found
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        await connection.execution_options(postgresql_readonly=True)
+        limits = {"statement": self._limits.statement, "lock": self._limits.lock, "read": self._limits.read}
+        await connection.execute(text(_BEGIN), {name: _milliseconds(limit) for name, limit in limits.items()})
+
+    async def position(self, connection: AsyncConnection, name: str) -> Position:
         """Read system, timeline and log position: on a standby what it has replayed."""
         row = (await connection.execute(text(_POSITION))).one()
         return Position(
-            source=f"{row.system}/{row.database}/{relation.fullname}",
+            source=f"{row.system}/{row.database}/{name}",
             timeline=row.timeline,
             lsn=row.lsn,
             standby=row.standby,
@@ -162,6 +181,15 @@ class PostgreSQL:
         """Read the columns from the catalogue, those of domains by their base type."""
         rows = await connection.execute(text(_COLUMNS), {"relation": self._quoted(relation)})
         return [Column(name, _KINDS.get(kind, Kind.TEXT)) for name, kind in rows]
+
+    async def columns_of_query(self, connection: AsyncConnection, query: FromClause) -> list[Column]:
+        """Let the server describe what the query gives; a domain is described by its base type."""
+        everything: Select[*tuple[Any, ...]] = select(literal_column("*")).select_from(query).limit(0)
+        result = await connection.execute(everything)
+        described = [(name, int(str(code))) for name, code, *_ in result.cursor.description or ()]
+        types = await connection.execute(text(_TYPES), {"types": [code for _, code in described]})
+        names = {int(row.oid): str(row.typname) for row in types}
+        return [Column(name, _KINDS.get(names.get(code, ""), Kind.TEXT)) for name, code in described]
 
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as text, which the database writes and no odd value can break."""

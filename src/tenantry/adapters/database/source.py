@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 from sqlalchemy.sql import quoted_name
-from sqlalchemy.sql.expression import ColumnElement, TableClause
+from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
 
 from tenantry.adapters.database.calls import briefly, undisturbed
 from tenantry.adapters.database.failures import as_source_errors
+from tenantry.adapters.database.query import Query, checked_query
 from tenantry.adapters.database.urls import database_url
 from tenantry.core.columns import Column
-from tenantry.core.errors import ConfigurationError, MissingTable, quoted
+from tenantry.core.errors import ConfigurationError, MissingTable, RefusedColumn, quoted
 from tenantry.core.position import Position
 from tenantry.core.tenant import Row
 
@@ -49,12 +51,20 @@ class Database(Protocol):
         """
         ...
 
-    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:
-        """Tell where the database stands."""
+    async def begin_query(self, connection: AsyncConnection, query: Query) -> FromClause:
+        """Begin as `begin` does, with a query in the place of a relation; returns what to select from."""
+        ...
+
+    async def position(self, connection: AsyncConnection, name: str) -> Position:
+        """Tell where the database stands, and that what is read there has this name."""
         ...
 
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """List the columns of the relation; empty if it does not exist."""
+        ...
+
+    async def columns_of_query(self, connection: AsyncConnection, query: FromClause) -> list[Column]:
+        """List the columns that a query gives."""
         ...
 
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
@@ -90,7 +100,7 @@ def relation_of(name: str) -> TableClause:
     return table(quoted_name(bare, quote=True), schema=quoted_name(schema, quote=True))
 
 
-def column_of(relation: TableClause, name: str) -> ColumnElement[object]:
+def column_of(relation: FromClause, name: str) -> ColumnElement[object]:
     """Return a column by its exact name, with its table: SQLite takes a lone unknown name for a text."""
     return column(quoted_name(name, quote=True), _selectable=relation)
 
@@ -102,7 +112,7 @@ class DatabaseReading:
         self,
         database: Database,
         connection: AsyncConnection,
-        relation: TableClause,
+        relation: FromClause,
         id_column: str,
         position: Position,
         columns: Sequence[Column],
@@ -137,14 +147,18 @@ class DatabaseReading:
 
 
 class DatabaseSource:
-    """Reads a table or view of tenants."""
+    """Reads a table, a view or a query of tenants."""
 
-    def __init__(self, database: Database, table_name: str, id_column: str) -> None:
-        """Read `table_name`, whose tenants `id_column` identifies."""
+    def __init__(self, database: Database, relation: str | Query, id_column: str) -> None:
+        """Read the table or view of a name, or a query, whose tenants `id_column` identifies."""
         self._database = database
-        self._table_name = table_name
-        self._relation = relation_of(table_name)
+        self._from = relation
         self._id_column = id_column
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is worth knowing about the query, if there is one."""
+        return self._from.notes if isinstance(self._from, Query) else ()
 
     def read(self) -> AbstractAsyncContextManager[DatabaseReading]:
         """Begin a read in one consistent, read-only transaction; raises SourceError."""
@@ -165,11 +179,25 @@ class DatabaseSource:
                 raise
 
     async def _begun(self, connection: AsyncConnection) -> DatabaseReading:
-        relation = await self._database.begin(connection, self._relation)
+        if isinstance(self._from, Query):
+            return await self._begun_query(connection, self._from)
+        relation = await self._database.begin(connection, relation_of(self._from))
         if relation is None:
-            raise MissingTable(f"Table {quoted(self._table_name)} does not exist.")
-        position = await self._database.position(connection, relation)
+            raise MissingTable(f"Table {quoted(self._from)} does not exist.")
+        position = await self._database.position(connection, relation.fullname)
         columns = await self._database.columns(connection, relation)
+        return DatabaseReading(self._database, connection, relation, self._id_column, position, columns)
+
+    async def _begun_query(self, connection: AsyncConnection, query: Query) -> DatabaseReading:
+        relation = await self._database.begin_query(connection, query)
+        position = await self._database.position(connection, query.name)
+        columns = await self._database.columns_of_query(connection, relation)
+        twice = sorted(name for name, number in Counter(column.name for column in columns).items() if number > 1)
+        if twice:
+            raise RefusedColumn(
+                f"source.query gives two columns called {', '.join(map(quoted, twice))}.",
+                remedy="Give one of them another name by AS.",
+            )
         return DatabaseReading(self._database, connection, relation, self._id_column, position, columns)
 
     async def close(self) -> None:
@@ -187,19 +215,31 @@ async def _drop(connection: AsyncConnection, reading: DatabaseReading | None) ->
         await connection.close()
 
 
-def open_source(url: str, table_name: str, id_column: str, limits: Limits) -> DatabaseSource:
-    """Return the source that a URL names; connects to nothing yet. Raises ConfigurationError."""
+def open_source(
+    url: str, table_name: str, id_column: str, limits: Limits, *, query: str | None = None
+) -> DatabaseSource:
+    """Return the source that a URL names, of a table or a query; connects to nothing. Raises ConfigurationError."""
     found = database_url(url)
+    dialect = found.get_backend_name()
+    relation = table_name if query is None else checked_query(query, _DIALECTS[dialect])
+    return DatabaseSource(_database(found, limits), relation, id_column)
+
+
+_DIALECTS = {"sqlite": "sqlite", "mysql": "mysql", "postgresql": "postgres"}
+"""What sqlglot calls them."""
+
+
+def _database(found: URL, limits: Limits) -> Database:
     if found.get_backend_name() == "sqlite":
         from tenantry.adapters.database.sqlite import SQLite
 
-        return DatabaseSource(SQLite(found, limits), table_name, id_column)
+        return SQLite(found, limits)
     if found.get_backend_name() == "mysql":
-        return DatabaseSource(_mysql(found, limits), table_name, id_column)
+        return _mysql(found, limits)
     from tenantry.adapters.database.postgresql import PostgreSQL
 
     try:
-        return DatabaseSource(PostgreSQL(found, limits), table_name, id_column)
+        return PostgreSQL(found, limits)
     except (ArgumentError, ValueError):
         raise ConfigurationError(["source.url has a host or port that cannot be used."]) from None
 

@@ -11,13 +11,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import aiosqlite
-from sqlalchemy import Text, cast, event, text
+from sqlalchemy import Text, cast, event, table, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
-from sqlalchemy.sql.expression import ColumnElement, TableClause
+from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
 
+from tenantry.adapters.database.query import Query
 from tenantry.adapters.database.source import Limits
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
@@ -39,6 +40,7 @@ _KINDS = {
 """By a word in the declared type, as SQLite itself finds a column's affinity."""
 
 _STEPS_BETWEEN_LOOKS = 10_000
+_VIEW = "tenantry_query"
 
 
 class SQLite:
@@ -68,16 +70,27 @@ class SQLite:
 
     async def begin(self, connection: AsyncConnection, relation: TableClause) -> TableClause | None:
         """Begin a transaction, and end any statement that takes too long."""
+        await self._bound(connection)
+        await connection.execute(text("BEGIN"))
+        return relation if await self.columns(connection, relation) else None
+
+    async def begin_query(self, connection: AsyncConnection, query: Query) -> FromClause:
+        """Make a view of the query, which goes with the connection: a view knows the types of its columns."""
+        await self._bound(connection)
+        await connection.exec_driver_sql(f"CREATE TEMP VIEW {_VIEW} AS\n{query.text}")
+        await connection.rollback()
+        await connection.execute(text("BEGIN"))
+        return table(_VIEW)
+
+    async def _bound(self, connection: AsyncConnection) -> None:
         deadline = time.monotonic() + self._limits.statement.total_seconds()
         driver = (await connection.get_raw_connection()).driver_connection
         if driver is not None:
             await driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
-        await connection.execute(text("BEGIN"))
-        return relation if await self.columns(connection, relation) else None
 
-    async def position(self, connection: AsyncConnection, relation: TableClause) -> Position:  # noqa: ARG002
+    async def position(self, connection: AsyncConnection, name: str) -> Position:  # noqa: ARG002 -- the interface
         """Name the file: SQLite has no position that grows."""
-        return Position(source=f"{self._file}/{relation.fullname}")
+        return Position(source=f"{self._file}/{name}")
 
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """Read the columns and their declared types."""
@@ -85,6 +98,12 @@ class SQLite:
             text("SELECT name, type FROM pragma_table_info(:table)"), {"table": relation.name}
         )
         return [Column(name, _kind(declared)) for name, declared in rows]
+
+    async def columns_of_query(self, connection: AsyncConnection, query: FromClause) -> list[Column]:
+        """Read the columns of the view: a column of a table has its declared type, an expression none."""
+        columns = await self.columns(connection, query)  # type: ignore[arg-type]
+        names = {column.name for column in columns}
+        return [Column(_as_written(column.name, names), column.kind) for column in columns]
 
     def value(self, column: ColumnElement[object]) -> ColumnElement[object]:
         """Select a column as it is stored."""
@@ -109,6 +128,12 @@ class SQLite:
 
     def abandon(self) -> None:
         """Do nothing: what was not fetched was not read."""
+
+
+def _as_written(name: str, names: set[str]) -> str:
+    """Return what a column of a view was called: of two called `id`, SQLite makes `id` and `id:1`."""
+    first, colon, number = name.rpartition(":")
+    return first if colon and number.isdigit() and first in names else name
 
 
 def _kind(declared: str) -> Kind:
