@@ -75,6 +75,15 @@ def maria(mariadb: MariaServer) -> MariaDatabase:
 
 
 @pytest.fixture
+def own_mariadb(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[MariaServer]:
+    """Run a MariaDB for one test, to stop and to start."""
+    server = MariaServer(readable_folder / f"maria-{abs(hash(request.node.nodeid))}")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def pgbouncer(readable_folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., PgBouncer]]:
     """Return a way to put a pooler in front of a database."""
     running: list[PgBouncer] = []

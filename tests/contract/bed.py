@@ -12,6 +12,8 @@ from typing import Any
 from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.core.mapping import TableShape
 from tenantry.service.refreshing import Refresher
+from tests.support.mariadb import MariaDatabase, MariaServer
+from tests.support.postgres import Database
 from tests.web.harness import ALL, Door, ask, door
 
 
@@ -63,9 +65,49 @@ class SQLiteFile:
             connection.executescript(statements)
 
 
+@dataclass(frozen=True)
+class MariaDBBed:
+    """A database of MariaDB, in the words in which those tests speak that run on each server."""
+
+    database: MariaDatabase
+
+    @property
+    def server(self) -> MariaServer:
+        return self.database.server
+
+    def execute(self, statements: str) -> list[tuple[object, ...]]:
+        return self.database.execute(statements)
+
+    def tutorial_environment(self) -> dict[str, str]:
+        """Return what makes a service read what the tutorial's variables do."""
+        return {"TENANTRY_SOURCE_URL": self.database.url(), "TENANTRY_SOURCE_PARAMETERS": "tenant,status"}
+
+    def url(self) -> str:
+        return self.database.url(scheme="mariadb")
+
+
+ServerBed = Database | MariaDBBed
+"""A database on a server: its own words are in the dictionaries below."""
+
+
 @contextmanager
-def locked(database: Any, table: str = "organization") -> Iterator[None]:  # noqa: ANN401 -- of PostgreSQL's bed
+def locked(database: ServerBed, table: str = "organization") -> Iterator[None]:
     """Hold a lock that no read gets past."""
+    if isinstance(database, MariaDBBed):
+        with database.database.connect() as session:
+            session.execute(f"LOCK TABLES {table} WRITE")
+            yield
+        return
     with database.server.connect(database.name) as connection, connection.transaction():
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
         yield
+
+
+def waits_for_a_lock(database: ServerBed) -> bool:
+    """Tell whether a read waits for that lock."""
+    if isinstance(database, MariaDBBed):
+        waiting = (
+            "SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE LIKE 'Waiting for table%'"
+        )
+        return bool(database.execute(waiting))
+    return bool(database.execute("SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted"))

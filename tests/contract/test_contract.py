@@ -19,8 +19,9 @@ from tenantry.runtime import EmbeddedServer
 from tenantry.web.asgi import Receive, Scope, Send
 from tenantry.web.plugin import PATH
 from tests.builders import snapshot_of, tenants
-from tests.contract.bed import SQLiteFile, bed, locked
+from tests.contract.bed import MariaDBBed, ServerBed, SQLiteFile, bed, locked, waits_for_a_lock
 from tests.fakes import FakeSource, rows_of
+from tests.support.mariadb import MariaServer
 from tests.support.postgres import Database, PostgresServer
 from tests.support.service import RunningService
 from tests.support.waiting import eventually
@@ -59,6 +60,23 @@ def file(tmp_path: Path) -> SQLiteFile:
         "INSERT INTO organization VALUES ('acme', 'active'), ('beta', 'trial')"
     )
     return made
+
+
+@pytest.fixture(params=["database", "maria"], ids=["postgresql", "mariadb"])
+def served_by(request: pytest.FixtureRequest) -> ServerBed:
+    """Return a fresh database of each server with the tutorial's table."""
+    found = request.getfixturevalue(request.param)
+    return found if isinstance(found, Database) else MariaDBBed(found)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def mortal(request: pytest.FixtureRequest) -> ServerBed:
+    """Return such a database on a server that may be stopped."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("own_postgres")
+        return server.create_database()
+    own: MariaServer = request.getfixturevalue("own_mariadb")
+    return MariaDBBed(own.create_database())
 
 
 def table(file: SQLiteFile, columns: str, *rows: str) -> str:
@@ -211,20 +229,20 @@ async def test_a_large_answer_is_gzipped_for_those_who_ask_and_plain_for_the_oth
 
 @case(11)
 def test_while_the_database_is_down_the_last_good_answer_is_given_until_it_is_too_old(
-    own_postgres: PostgresServer, serving: Serving
+    mortal: ServerBed, serving: Serving
 ) -> None:
-    database = own_postgres.create_database()
+    database = mortal
     service = serving(database.tutorial_environment())
     impatient = serving({**database.tutorial_environment(), "TENANTRY_SNAPSHOT_MAX_STALE": "1s"})
     before = service.ask().body
 
-    own_postgres.stop()
+    database.server.stop()
     late = serving(database.tutorial_environment(), ready=False)
 
     eventually(lambda: refusal(impatient, b"max_stale"))
     eventually(lambda: refusal(late, b"The tenants have not been read yet: The database is not reachable."))
     assert [service.ask().body for _ in range(2)] == [before, before]
-    own_postgres.start()
+    database.server.start()
     eventually(lambda: impatient.ask().body == late.ask().body == before, within=30)
 
 
@@ -234,12 +252,13 @@ def refusal(service: RunningService, words: bytes) -> bool:
 
 
 @case(12)
-def test_while_a_read_takes_long_the_last_good_answer_comes_at_once(database: Database, serving: Serving) -> None:
+def test_while_a_read_takes_long_the_last_good_answer_comes_at_once(served_by: ServerBed, serving: Serving) -> None:
+    database = served_by
     slow = {"TENANTRY_SOURCE_LOCK_TIMEOUT": "10s"}
     service = serving({**database.tutorial_environment(), **slow})
 
     with locked(database):
-        eventually(lambda: waiting_for_the_lock(database), what="A read that waits")
+        eventually(lambda: waits_for_a_lock(database), what="A read that waits")
         assert len(service.ask(timeout=5).tenants()) == 10
         late = serving({**database.tutorial_environment(), **slow}, ready=False)
         reply = late.ask(timeout=5)
@@ -247,10 +266,6 @@ def test_while_a_read_takes_long_the_last_good_answer_comes_at_once(database: Da
     assert reply.status == 503
     assert "not been read yet" in reply.json()["message"]
     eventually(lambda: len(late.ask().tenants()) == 10)
-
-
-def waiting_for_the_lock(database: Database) -> bool:
-    return bool(database.execute("SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted"))
 
 
 @case(13)
@@ -434,14 +449,15 @@ async def test_a_number_keeps_its_digits(file: SQLiteFile, number: str, column: 
 
 
 @case(26, 27)
-def test_a_number_keeps_its_digits_in_postgresql(database: Database, serving: Serving) -> None:
-    database.execute(
-        "CREATE TABLE numbered (id bigint, exact numeric(40, 2), settings jsonb);"
+def test_a_number_keeps_its_digits_on_a_server(served_by: ServerBed, serving: Serving) -> None:
+    json, wide = ("json", "65, 2") if isinstance(served_by, MariaDBBed) else ("jsonb", "40, 2")
+    served_by.execute(
+        f"CREATE TABLE numbered (id bigint, exact numeric({wide}), settings {json});"
         "INSERT INTO numbered VALUES (9007199254740993, 1000000, '{}'),"
         """(1234567, 12345678901234567890123456789.50, '{"n": 9007199254740993, "m": 1e30}')"""
     )
     environment = {
-        "TENANTRY_SOURCE_URL": database.url(),
+        "TENANTRY_SOURCE_URL": served_by.url(),
         "TENANTRY_SOURCE_TABLE": "numbered",
         "TENANTRY_SOURCE_ID": "id",
     }
@@ -536,18 +552,27 @@ async def test_an_empty_list_or_object_keeps_its_key_as_text(file: SQLiteFile) -
     ]
 
 
+AS_JSON = """settings %s DEFAULT '{"b": 1, "a": {"d": [], "c": null}}'"""
+REWRITTEN = (
+    "UPDATE organization SET status = status",
+    "VACUUM FULL organization",
+    "CLUSTER organization USING organization_pkey",
+)
+REWRITTEN_IN_MARIADB = ("UPDATE organization SET status = status", "ALTER TABLE organization ENGINE = InnoDB, FORCE")
+
+
 @case(38)
 def test_the_same_data_gives_the_same_bytes_in_every_process_and_after_every_read(
-    database: Database, serving: Serving
+    served_by: ServerBed, serving: Serving
 ) -> None:
-    database.execute('ALTER TABLE organization ADD settings jsonb DEFAULT \'{"b": 1, "a": {"d": [], "c": null}}\'')
-    environment = {"TENANTRY_SOURCE_URL": database.url(), "TENANTRY_SOURCE_TABLE": "organization"}
+    of_mariadb = isinstance(served_by, MariaDBBed)
+    served_by.execute("ALTER TABLE organization ADD " + AS_JSON % ("json" if of_mariadb else "jsonb"))
+    environment = {"TENANTRY_SOURCE_URL": served_by.url(), "TENANTRY_SOURCE_TABLE": "organization"}
     services = [serving(environment) for _ in range(2)]
     first = [service.ask().body for service in services]
 
-    database.execute("UPDATE organization SET status = status")
-    database.execute("VACUUM FULL organization")
-    database.execute("CLUSTER organization USING organization_pkey")
+    for statement in REWRITTEN_IN_MARIADB if of_mariadb else REWRITTEN:
+        served_by.execute(statement)
     reads = [number_of_reads(service) for service in services]
     eventually(lambda: all(number_of_reads(one) > before + 1 for one, before in zip(services, reads, strict=True)))
 

@@ -11,6 +11,7 @@ import pytest
 from tenantry.cli.demo import TENANTS
 from tests.contract.bed import SQLiteFile
 from tests.faults.load import Load, check
+from tests.support.mariadb import MariaDatabase
 from tests.support.postgres import Database
 from tests.support.service import RunningService
 from tests.support.waiting import eventually
@@ -21,12 +22,15 @@ Execute = Callable[[str], Any]
 ALL = sorted(tenant for tenant, _ in TENANTS)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=["postgresql", "sqlite", "mariadb"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Execute, dict[str, str]]:
     """Return a way to change the tutorial's table, and how a service reads it."""
     if request.param == "postgresql":
         database: Database = request.getfixturevalue("database")
         return database.execute, database.tutorial_environment()
+    if request.param == "mariadb":
+        maria: MariaDatabase = request.getfixturevalue("maria")
+        return maria.execute, {"TENANTRY_SOURCE_URL": maria.url(), "TENANTRY_SOURCE_PARAMETERS": "tenant,status"}
     file = SQLiteFile(tmp_path / "tenants.db")
     rows = ", ".join(f"('{tenant}', '{state}')" for tenant, state in TENANTS)
     file.execute(f"CREATE TABLE organization (tenant TEXT, status TEXT); INSERT INTO organization VALUES {rows}")
