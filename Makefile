@@ -10,16 +10,19 @@ PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test e2e e2e-whole e2e-build cluster check fmt bench fuzz docs lock clean servers
+.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench fuzz docs lock clean servers
 
 help: ## List the chores
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: .venv/runtime ## Serve ten sample tenants and print the answer that Argo CD would get
 	@$(BIN)/tenantry demo
 
 test: servers .venv/dev ## Run all tests against real servers
 	$(PYTEST) -n 2 --dist loadgroup
+
+test-postgres: servers .venv/dev ## Run the tests of PostgreSQL on each of its majors from 15 to 18
+	@scripts/majors
 
 e2e: servers e2e-build ## Run the scenarios on a real API server and Argo CD's own ApplicationSet controller
 	$(PYTEST) -n 2 tests/e2e --plugin $(PLUGIN)

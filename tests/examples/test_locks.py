@@ -17,6 +17,7 @@ ASKED = {
     "runtime.lock": PROJECT["project"]["dependencies"],
     "dev.lock": [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]],
     "build.lock": PROJECT["build-system"]["requires"],
+    "postgres.lock": PROJECT["dependency-groups"]["postgres"],
 }
 PINNED = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ;]+)(?P<marker> ; [^\\]+?)?( --hash=sha256:[0-9a-f]{64})+")
 
