@@ -23,6 +23,7 @@ from tenantry.core.manifests import TENANT_LABEL
 from tenantry.web.wire import read_request
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.session import Terminal, printed_as
+from tests.support.mariadb import SAMPLE, MariaDatabase, MariaServer
 from tests.support.postgres import TEMPLATE, Database, PostgresServer
 from tests.support.processes import free_port
 from tests.support.service import RIVAL, RunningService
@@ -33,6 +34,7 @@ TOKEN = "token-of-the-docs"
 NOT_RUN = {
     "README.md": 2,
     "docs/how-to/come-from-the-tutorial.md": 2,
+    "docs/how-to/mysql.md": 1,
     "docs/how-to/raise-argo-cd.md": 2,
     "docs/how-to/rotate-tokens.md": 3,
     "docs/quickstart.md": 2,
@@ -43,10 +45,13 @@ NOT_OF_THE_WORKING_COPY = {".git", ".venv", "tenantry-data", "tokens"}
 PREPARED = ("dev", "runtime")
 """The files by which the Makefile knows that `.venv` is complete."""
 
+OF_MARIADB = "docs/how-to/mysql.md"
+
 RUNNABLE = [
     pytest.param(page, id=page.name)
     for page in PAGES
-    if any(block.language == "console" and block.reason_not_to_run is None for block in page.blocks())
+    if page.name != OF_MARIADB
+    and any(block.language == "console" and block.reason_not_to_run is None for block in page.blocks())
 ]
 
 
@@ -75,6 +80,15 @@ def organization(own_postgres: PostgresServer) -> Database:
     return Database(own_postgres, "organization")
 
 
+@pytest.fixture
+def organization_of_mariadb(mariadb: MariaServer) -> Iterator[MariaDatabase]:
+    """Return that database on MariaDB."""
+    mariadb.execute("CREATE DATABASE organization")
+    mariadb.execute(SAMPLE.read_text(), "organization")
+    yield MariaDatabase(mariadb, "organization")
+    mariadb.execute("DROP DATABASE organization; DROP USER IF EXISTS tenantry")
+
+
 @contextmanager
 def port_for(page: Page) -> Iterator[int]:
     """Give a page its port: `make demo` has the one that stands there, one page at a time; others get a free one."""
@@ -86,7 +100,7 @@ def port_for(page: Page) -> Iterator[int]:
         yield 4355
 
 
-def environment_of(home: Path, database: Database, port: int) -> dict[str, str]:
+def environment_of(home: Path, database: Database | None, port: int) -> dict[str, str]:
     return {
         "AUTH_TOKEN": TOKEN,
         "HOME": str(home),
@@ -94,11 +108,11 @@ def environment_of(home: Path, database: Database, port: int) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{port}",
         "TENANTRY_SERVER_DRAIN": "0s",
-        **database.tutorial_environment(),
+        **(database.tutorial_environment() if database else {}),
     }
 
 
-def play(block: Block, terminal: Terminal, database: Database, ports: Mapping[str, str]) -> None:
+def play(block: Block, terminal: Terminal, database: Database | MariaDatabase, ports: Mapping[str, str]) -> None:
     """Do what a block says, on ports that are free; only SQL and console blocks do anything."""
     if block.language == "sql":
         database.execute(block.text)
@@ -173,7 +187,7 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 def test_sql_stands_only_on_pages_that_are_played() -> None:
     with_sql = {page.name for page in PAGES for block in page.blocks() if block.language == "sql"}
 
-    assert with_sql <= {parameter.id for parameter in RUNNABLE}
+    assert with_sql <= {OF_MARIADB, *(parameter.id for parameter in RUNNABLE)}
 
 
 def test_every_configuration_file_of_the_docs_is_accepted(tmp_path: Path) -> None:
@@ -218,6 +232,17 @@ def test_contributing_lists_every_chore_of_the_makefile() -> None:
     listed = set(re.findall(r"^\| `make ([a-z-]+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
 
     assert listed == chores
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES if page.name == OF_MARIADB])
+def test_every_command_of_its_page_runs_on_mariadb(
+    page: Page, working_copy: Path, tmp_path: Path, organization_of_mariadb: MariaDatabase
+) -> None:
+    port = free_port()
+    with Terminal(working_copy, environment_of(tmp_path, None, port), port) as terminal:
+        ports = {"db.example.com:3306": f"127.0.0.1:{organization_of_mariadb.server.port}"}
+        for block in page.blocks():
+            play(block, terminal, organization_of_mariadb, ports)
 
 
 # --- what is generated -------------------------------------------------------------------------------------------
