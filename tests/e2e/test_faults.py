@@ -22,7 +22,7 @@ POLLS_OF_A_MINUTE = 30
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_no_fault_costs_an_application(
-    fault: Fault, bed: Bed, argocd: ArgoCD, serving: Serving, plugin: tuple[str, ...], whole: bool
+    fault: Fault[Bed], bed: Bed, argocd: ArgoCD, serving: Serving, plugin: tuple[str, ...], whole: bool
 ) -> None:
     service = serving({**environment_of(bed, fault), "AUTH_TOKEN": tutorial.token()}, command=plugin)
     tutorial.poll_often(argocd, service)
@@ -57,7 +57,7 @@ def test_a_column_that_vanishes_costs_no_application_of_a_set_that_asks_for_it(
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.empties_the_rival], ids=lambda fault: fault.name)
 def test_the_same_fault_costs_a_plugin_that_answers_it_with_an_empty_list_its_applications(
-    fault: Fault, bed: Bed, argocd: ArgoCD, serving: Serving
+    fault: Fault[Bed], bed: Bed, argocd: ArgoCD, serving: Serving
 ) -> None:
     rival = serving({**environment_of(bed, fault), "AUTH_TOKEN": tutorial.token()}, command=RIVAL)
     tutorial.poll_often(argocd, rival)

@@ -1,5 +1,5 @@
 """Fixtures of the faults."""
 
-from tests.faults.fixtures import bed, victim
+from tests.faults.fixtures import bed, bed_of_mariadb, mariadb_victim, victim
 
-__all__ = ["bed", "victim"]
+__all__ = ["bed", "bed_of_mariadb", "mariadb_victim", "victim"]

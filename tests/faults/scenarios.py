@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import psycopg
 
@@ -36,21 +37,29 @@ class Bed:
         self.held.clear()
 
 
+class HasTable(Protocol):
+    """Whatever a fault is made on."""
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as superuser in the tenants' database."""
+
+
+B = TypeVar("B")
 Step = Callable[[Bed], None]
 
 
-def _nothing(bed: Bed) -> None:
+def _nothing(bed: object) -> None:
     """There is nothing to do."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(Generic[B]):
     """A fault by name."""
 
     name: str
-    make: Step
-    mend: Step = _nothing
-    keep: Step = _nothing
+    make: Callable[[B], None]
+    mend: Callable[[B], None] = _nothing
+    keep: Callable[[B], None] = _nothing
     """What is done again and again while it lasts."""
     lasts: float = 2.5
     """Seconds that it lasts at least; more than an answer may take, so that whoever waits for its end is found."""
@@ -112,7 +121,7 @@ def _change_password(bed: Bed) -> None:
     _terminate(bed)
 
 
-FAULTS = [
+FAULTS: list[Fault[Bed]] = [
     Fault(
         "the server is stopped",
         lambda bed: bed.server.stop(),
@@ -181,7 +190,7 @@ FAULTS = [
 ]
 
 
-def environment_of(bed: Bed, fault: Fault, port: int = 0) -> dict[str, str]:
+def environment_of(bed: Bed, fault: Fault[Bed], port: int = 0) -> dict[str, str]:
     """Return the variables of a service that reads through the proxy, or through what listens on `port` before it."""
     tutorial = bed.database.tutorial_environment(port or bed.proxy.port, bed.reader, bed.password)
     return {**tutorial, "TENANTRY_SOURCE_CONNECT_TIMEOUT": "2s", **fault.environment}

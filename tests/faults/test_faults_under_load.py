@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
+from tests.faults import mariadb
 from tests.faults.load import Load, WrongAnswer, check
-from tests.faults.scenarios import FAULTS, Bed, Fault, environment_of
+from tests.faults.scenarios import FAULTS, Bed, Fault, HasTable, environment_of
 from tests.support.pgbouncer import PgBouncer
 from tests.support.service import RIVAL, RunningService
 from tests.support.waiting import eventually
 
 Serving = Callable[..., RunningService]
+B = TypeVar("B", bound=HasTable)
 
 
 def failed_reads(service: RunningService) -> float:
@@ -29,7 +32,7 @@ def some_more(load: Load) -> None:
     eventually(lambda: len(load.replies) >= until, what="An answer")
 
 
-def suffer(load: Load, bed: Bed, fault: Fault, noticed: Callable[[], bool]) -> None:
+def suffer(load: Load, bed: B, fault: Fault[B], noticed: Callable[[], bool]) -> None:
     """Make the fault, and keep it up for its time, and until it was noticed."""
     some_more(load)
     fault.make(bed)
@@ -43,7 +46,7 @@ def suffer(load: Load, bed: Bed, fault: Fault, noticed: Callable[[], bool]) -> N
     fault.mend(bed)
 
 
-def survives(service: RunningService, bed: Bed, fault: Fault) -> None:
+def survives(service: RunningService, bed: B, fault: Fault[B]) -> None:
     """Hold every answer against the promise, and see that the service recovers by itself."""
     tenants = service.ask().tenants()
     before = failed_reads(service)
@@ -59,13 +62,20 @@ def survives(service: RunningService, bed: Bed, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_no_fault_becomes_a_smaller_answer(fault: Fault, bed: Bed, serving: Serving) -> None:
+def test_no_fault_becomes_a_smaller_answer(fault: Fault[Bed], bed: Bed, serving: Serving) -> None:
     survives(serving(environment_of(bed, fault)), bed, fault)
+
+
+@pytest.mark.parametrize("fault", mariadb.FAULTS, ids=lambda fault: fault.name)
+def test_nor_does_any_of_mariadb(
+    fault: Fault[mariadb.MariaBed], bed_of_mariadb: mariadb.MariaBed, serving: Serving
+) -> None:
+    survives(serving(mariadb.environment_of(bed_of_mariadb, fault)), bed_of_mariadb, fault)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_nor_does_it_behind_a_pooler(
-    fault: Fault, bed: Bed, serving: Serving, pgbouncer: Callable[..., PgBouncer]
+    fault: Fault[Bed], bed: Bed, serving: Serving, pgbouncer: Callable[..., PgBouncer]
 ) -> None:
     pooler = pgbouncer(bed.database, {bed.reader: bed.password}, bed.proxy.port)
 
@@ -73,7 +83,7 @@ def test_nor_does_it_behind_a_pooler(
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.fools_the_rival], ids=lambda fault: fault.name)
-def test_the_rival_fails_the_same_check(fault: Fault, bed: Bed, serving: Serving) -> None:
+def test_the_rival_fails_the_same_check(fault: Fault[Bed], bed: Bed, serving: Serving) -> None:
     rival = serving(environment_of(bed, fault), command=RIVAL)
     tenants = rival.ask().tenants()
 
