@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,63 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def read(text: str, version: str = "1.1") -> list[Any]:
+    """Return the documents; one by one, since a line `---` would set the version back."""
     yaml = YAML(typ="safe", pure=True)
     yaml.version = version
-    return list(yaml.load_all(text))
+    return [yaml.load(document) for document in re.split(r"^---\n", text, flags=re.MULTILINE)[1:]]
 
 
 def asked(printed: Any) -> Any:  # noqa: ANN401 -- as deep as a manifest
     return printed["spec"]["generators"][0]["plugin"]["input"]["parameters"]
+
+
+def test_it_reads_from_what_it_is_to_what_it_makes(tenantry: Command) -> None:
+    ended = tenantry("manifests", "applicationset", "status=active")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert (
+        ended.out
+        == """\
+---
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata:
+  name: tenants
+  namespace: argocd
+spec:
+  goTemplate: true
+  goTemplateOptions:
+  - missingkey=error
+  generators:
+  - plugin:
+      configMapRef:
+        name: tenant-generator-plugin
+      requeueAfterSeconds: 1800
+      input:
+        parameters:
+          status: active
+  template:
+    metadata:
+      name: '{{ .tenantName }}'
+      labels:
+        tenantry.io/tenant: '{{ .tenantLabel }}'
+    spec:
+      project: default
+      destination:
+        server: https://kubernetes.default.svc
+        namespace: '{{ .tenantName }}'
+      source:
+        repoURL: https://stefanprodan.github.io/podinfo
+        chart: podinfo
+        targetRevision: '6.7.0'
+      syncPolicy:
+        automated:
+          prune: true
+          selfHeal: true
+        syncOptions:
+        - CreateNamespace=true
+"""
+    )
 
 
 def test_fields_and_options_become_the_input_of_the_generator(tenantry: Command) -> None:
@@ -135,15 +186,23 @@ def test_wrong_use_prints_nothing_and_says_what_is_allowed(tenantry: Command, ar
         st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]))
     )
 )
-@example(dict.fromkeys(["no", "1:30", "0777", "1e3", "1_000", "2001-01-01", "~", "<<", "="], "ON"))
-@example(dict.fromkeys("abc", "y"))
-@example({"a": "x " * 200})
+@example(dict.fromkeys(["no", "1:30", "0777", "1e3", "1_000", "2001-01-01", "~", "<<", "=", "", "TRUE"], "Null"))
+@example(dict.fromkeys(["yes", "off", "N", "1:2:3", "-1_0", "+.5"], "ON"))
 def test_every_text_is_read_back_as_the_text_that_it_is(
     capsys: pytest.CaptureFixture[str], given_texts: dict[str, str]
 ) -> None:
-    print_manifests([given_texts, {"again": [given_texts, given_texts]}], "yaml")
+    wanted: list[dict[str, object]] = [{"once": given_texts}, {"again": [given_texts, given_texts]}]
+    print_manifests(wanted, "yaml")
 
     text = capsys.readouterr().out
     for version in VERSIONS:
-        assert read(text, version) == [given_texts, {"again": [given_texts, given_texts]}]
+        assert read(text, version) == wanted
     assert "&id" not in text
+
+
+def test_a_long_text_stays_on_its_line(tenantry: Command) -> None:
+    selector = f"plan in ({','.join(f'plan-{number}' for number in range(100))}), region in (eu, us)"
+
+    ended = tenantry("manifests", "applicationset", "--selector", selector)
+
+    assert f"          selector: {selector}\n" in ended.out

@@ -16,8 +16,8 @@ MANIFEST_FORMATS = ("yaml", "json")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_NO_PLAIN_TEXT = re.compile(r"|[-+.0-9].*|y|yes|n|no|on|off|true|false|null|~|=|<<", re.IGNORECASE | re.DOTALL)
-"""What a reader of YAML 1.1, such as kubectl, might take for something else than a text."""
+_NO_PLAIN_TEXT = re.compile(r"[-+.0-9].*|y|yes|n|no|on|off", re.IGNORECASE)
+"""What a reader of YAML 1.1, such as kubectl, takes for something else than a text, and one of YAML 1.2 does not."""
 
 
 def output_option(command: Command) -> Command:
