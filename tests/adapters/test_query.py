@@ -6,17 +6,21 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.adapters.database.query import checked_query
 from tenantry.adapters.database.source import Limits, open_source
+from tenantry.core.columns import Kind
 from tenantry.core.errors import ConfigurationError, MissingColumn, MissingTable, RefusedColumn, SourceError
+from tenantry.core.fields import FieldShape
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.refreshing import read_snapshot
 from tests.builders import answer_to, sets_of
+from tests.support.mariadb import MariaDatabase
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -121,9 +125,7 @@ async def test_every_type_of_postgresql_is_read_as_from_a_table(database: Databa
     assert answers[0] == answers[1]
 
 
-CUT = (
-    "source.query has a LIMIT or OFFSET: each new tenant would take another one out. For a part of them take a shard."
-)
+CUT = "source.query has a LIMIT or OFFSET: each new tenant would take another one out. For a part of them take a shard."
 TWICE = "source.query has two columns called 'a': give one another name by AS."
 PARAMETER = "source.query has a parameter: there is nobody to give it a value."
 
