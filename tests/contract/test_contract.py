@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +19,7 @@ from tenantry.web.asgi import Receive, Scope, Send
 from tenantry.web.plugin import PATH
 from tests.builders import snapshot_of, tenants
 from tests.contract.bed import MariaDBBed, ServerBed, SQLiteFile, bed, locked, waits_for_a_lock
+from tests.contract.cases import case
 from tests.fakes import FakeSource, rows_of
 from tests.support.mariadb import MariaServer
 from tests.support.postgres import Database, PostgresServer
@@ -28,27 +28,10 @@ from tests.support.waiting import eventually
 from tests.web import harness
 from tests.web.harness import door, request
 
-Test = TypeVar("Test", bound=Callable[..., Any])
 Serving = Callable[..., RunningService]
 
 LAST = "Connection: close\r\n"
 """Asks the server to close after its response, so that nothing that follows is missed."""
-
-COVERED: set[int] = set()
-
-
-def case(*numbers: int) -> Callable[[Test], Test]:
-    """Say which acceptance case a test shows."""
-    COVERED.update(numbers)
-
-    def same(test: Test) -> Test:
-        return test
-
-    return same
-
-
-def test_every_case_of_this_version_has_a_test() -> None:
-    assert {*range(1, 18), *range(24, 33), 38} == COVERED
 
 
 @pytest.fixture
