@@ -6,6 +6,7 @@ import pytest
 
 from tenantry.core.columns import Column, Kind
 from tenantry.core.errors import SourceUnreachable
+from tenantry.core.fields import Naming
 from tenantry.core.mapping import TableShape
 from tenantry.service.checking import Finding, check_source, tutorial_name
 from tests.builders import columns_of
@@ -83,3 +84,31 @@ async def test_a_table_that_serves_nobody_is_a_finding() -> None:
 def test_the_tutorials_name_is_cut_by_bytes() -> None:
     assert tutorial_name("Acme_Corp") == "acme-corp"
     assert len(tutorial_name("ä" * 60).encode()) <= 55
+
+
+@pytest.mark.parametrize(
+    ("naming", "told"),
+    [
+        (
+            Naming(length=25),
+            "With naming.length 25 and naming.hash needed, 1 of 3 tenants have another tenantName than by",
+        ),
+        (
+            Naming("appName", length=40, always_hash=True),
+            "naming.hash always, 2 of 3 tenants have another appName than by",
+        ),
+    ],
+)
+async def test_names_that_are_made_otherwise_are_warned_of(naming: Naming, told: str) -> None:
+    rows = rows_of(("acme", "active"), ("a" * 30, "active"), ("Beta Inc", "trial"))
+
+    (found,) = await findings(FakeSource(rows), naming=naming)
+
+    assert told in found.what
+    assert found.note
+    assert "renames them" in found.remedy
+
+
+@pytest.mark.parametrize("naming", [Naming(), Naming(None, None, length=25), Naming("appName")])
+async def test_names_as_they_usually_are_are_not_warned_of(naming: Naming) -> None:
+    assert await findings(FakeSource(rows_of(("Acme Inc", "active"))), naming=naming) == []

@@ -107,6 +107,8 @@ class MariaServer:
             "bind-address": "127.0.0.1",
             "socket": folder / "socket",
             "pid-file": folder / "pid",
+            # A server that starts removes temporary tables, also those of another one with the same folder.
+            "tmpdir": folder / "temporary",
             "max-connections": 100,
             "innodb-buffer-pool-size": "32M",
             "innodb-fast-shutdown": 2,
@@ -115,9 +117,10 @@ class MariaServer:
         self.certificate = folder / "certificate.pem"
         self._process: subprocess.Popen[bytes] | None = None
         self._loop: Loop | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        if self._user:
-            shutil.chown(folder, self._user)
+        for made in (folder, folder / "temporary"):
+            made.mkdir(parents=True, exist_ok=True)
+            if self._user:
+                shutil.chown(made, self._user)
         if tls:
             self._certify()
         self._install()
@@ -135,6 +138,7 @@ class MariaServer:
     def _install(self) -> None:
         command = [program("mariadb-install-db", "mysql_install_db"), "--no-defaults", f"--datadir={self._data}"]
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
+        options.append(f"--tmpdir={self._options['tmpdir']}")
         made = start([*command, *options, "--innodb-log-file-size=8M"], self._log, user=self._user)
         if made.wait(120):
             raise RuntimeError(f"mariadb-install-db failed: {self._log.read_text()}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tenantry.core.columns import Kind, looks_secret
 from tenantry.core.errors import SourceError, shortened
+from tenantry.core.fields import Naming
 from tenantry.core.layout import dotted
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
@@ -39,7 +40,13 @@ async def check_source(source: TenantSource, shape: TableShape, within: float) -
         snapshot = await read_snapshot(source, shape, None, within)
     except SourceError as error:
         return None, [Finding(f"{error.what}{_cause(error)}", error.advice)]
-    return snapshot, [*_quarantined(snapshot), *_shared_names(snapshot), *_secrets(snapshot), *_nothing(snapshot)]
+    return snapshot, [
+        *_quarantined(snapshot),
+        *_shared_names(snapshot),
+        *_renamed(snapshot),
+        *_secrets(snapshot),
+        *_nothing(snapshot),
+    ]
 
 
 def _cause(error: SourceError) -> str:
@@ -81,7 +88,7 @@ def _shared_names(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(
             f"Tenants {shown} would share the name {name!r} under "
             'the template `lower | replace "_" "-" | trunc 53`; Argo CD then updates none of them.',
-            "Change one of the ids, or name the Applications by another field.",
+            "Name the Applications by `tenantName`, which no two tenants share, or change one of the ids.",
         )
     if len(shared) > _MOST_TOLD:
         yield Finding(f"And {len(shared) - _MOST_TOLD} more names would be shared.", _AS_ABOVE)
@@ -91,6 +98,21 @@ def tutorial_name(tenant: str) -> str:
     """Return what `lower | replace "_" "-" | trunc 53` makes of an id, as sprig does: `trunc` counts bytes."""
     name = tenant.lower().replace("_", "-").encode()
     return name[:_LONGEST_NAME_OF_THE_TUTORIAL].decode(errors="replace")
+
+
+def _renamed(snapshot: Snapshot) -> Iterator[Finding]:
+    """Warn of names that are made otherwise than by default: to change that is to rename, which deletes."""
+    naming, usual = snapshot.mapping.shape.naming, Naming()
+    if naming.name_field is None or (naming.length, naming.always_hash) == (usual.length, usual.always_hash):
+        return
+    number = sum(naming.name_of(tenant) != usual.name_of(tenant) for tenant in snapshot.tenants)
+    yield Finding(
+        f"With naming.length {naming.length} and naming.hash {'always' if naming.always_hash else 'needed'}, {number} "
+        f"of {len(snapshot.tenants)} tenants have another {naming.name_field} than by default.",
+        "Keep both as they are once Applications are named by it: a change renames them, and Argo CD deletes and "
+        "creates what is renamed. `tenantry compare --against` the running service shows which.",
+        note=True,
+    )
 
 
 def _secrets(snapshot: Snapshot) -> Iterator[Finding]:
