@@ -64,21 +64,20 @@ _BINARY = 63
 """The character set of what is no text."""
 
 _SESSION = """
-SET NAMES utf8mb4, SESSION sql_mode = '', SESSION time_zone = '+00:00', SESSION sql_select_limit = 18446744073709551615,
+SET NAMES utf8mb4, SESSION time_zone = '+00:00', SESSION sql_select_limit = 18446744073709551615,
     SESSION sql_auto_is_null = 0, SESSION group_concat_max_len = 1048576, SESSION sql_quote_show_create = 1,
     SESSION lock_wait_timeout = :lock, SESSION innodb_lock_wait_timeout = :lock,
     SESSION wait_timeout = :read, SESSION net_write_timeout = :read
 """
 """What a server may have set otherwise for everybody.
 
-`sql_select_limit` cuts every result without a word, `group_concat_max_len` every list; the mode
-`PAD_CHAR_TO_FULL_LENGTH` adds spaces to an id. The time-outs end a transaction whose client fell silent: as long as
-it is open, an ALTER TABLE waits for it, and behind that everybody else.
+`sql_select_limit` cuts every result without a word, `group_concat_max_len` every list. The time-outs end a transaction
+whose client fell silent: as long as it is open, an ALTER TABLE waits for it, and behind that everybody else.
 """
 
 _MYSQL_STATEMENT = "SET SESSION max_execution_time = :statement"
 _MARIADB_STATEMENT = "SET SESSION max_statement_time = :statement / 1000"
-_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 
 _RELATION = """
 SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES

@@ -132,17 +132,14 @@ class Login:
 
     def line(self) -> Line:
         """Return a connection that is not open yet."""
-        try:
-            context = self.tls() if self.tls else None
-        except ssl.SSLError as error:
-            raise OSError("A TLS file cannot be used.") from error
+        context = self.tls() if self.tls else None
         return Line(
             **self.address,
             ssl=context,
             charset="utf8mb4",
             # No decoders: every value is the server's own text.
             conv={kind: write for kind, write in conversions.items() if not isinstance(kind, int)},
-            # Before SQLAlchemy asks for the mode: it quotes names as that says.
+            # Before SQLAlchemy asks for the mode: it quotes names as that says. Another mode adds spaces to a CHAR.
             init_command="SET sql_mode = ''",
             connect_timeout=self.seconds,
             program_name="tenantry",
