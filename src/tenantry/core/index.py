@@ -82,10 +82,9 @@ class SnapshotIndex:
         groups = self._by_place.get(place)
         if groups is None:
             groups = {}
+            sort = _sort if place.leaf or place.make is not None else _sort_by_column
             for some in sliced(list(self.snapshot.tenants.values()), _TENANTS_OF_A_STEP):
-                for tenant in some:
-                    for text in place.texts(tenant):
-                        groups.setdefault(text, []).append(tenant)
+                sort(some, place, groups)
                 yield
         _keep(self._by_place, place, groups, MOST_PLACES)
         return groups
@@ -106,6 +105,26 @@ class SnapshotIndex:
         while len(self._shards) > MOST_COUNTS:
             self._shards.pop(next(iter(self._shards)))
         return shards
+
+
+def _sort(tenants: Sequence[Tenant], place: Place, groups: Groups) -> None:
+    for tenant in tenants:
+        for text in place.texts(tenant):
+            groups.setdefault(text, []).append(tenant)
+
+
+def _sort_by_column(tenants: Sequence[Tenant], place: Place, groups: Groups) -> None:
+    """Do the same in a third of the time, where one text is all that there can be."""
+    position = place.position
+    for tenant in tenants:
+        text = tenant.values[position]
+        if text.__class__ is not str:
+            continue
+        group = groups.get(text)
+        if group is None:
+            groups[text] = [tenant]
+        else:
+            group.append(tenant)
 
 
 Key = TypeVar("Key", bound=Hashable)

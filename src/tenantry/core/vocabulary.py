@@ -37,6 +37,9 @@ class Place:
         value = tenant.values[self.position]
         if not self.leaf:
             return (value,) if isinstance(value, str) else ()
+        if "." not in self.leaf and isinstance(value, dict):
+            below = value.get(self.leaf)
+            return (below,) if isinstance(below, str) else ()
         return [text for text in values_at(value, self.leaf) if isinstance(text, str)]
 
     def labels(self, tenant: Tenant) -> Sequence[str | None]:
