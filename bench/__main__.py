@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growing, starting, throughput
+from bench import growing, selecting, starting, throughput
 from bench.plan import Plan
 from bench.processes import CannotMeasure
 from bench.report import Figure, as_json, as_markdown, machine
@@ -24,6 +24,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "throughput": throughput.measure,
     "start": starting.measure,
     "growing": growing.measure,
+    "selecting": selecting.measure,
 }
 
 

@@ -26,7 +26,16 @@ def test_the_quick_run_measures_every_row_of_the_table() -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     told = " / ".join(figure["what"] for figure in report["figures"])
-    for what in ("of rival", "of nginx", "p99 of p50", "start to ready", "peak memory", "p99 of a small answer"):
+    for what in (
+        "of rival",
+        "of nginx",
+        "p99 of p50",
+        "start to ready",
+        "peak memory",
+        "p99 of a small answer",
+        "calls of one pass",
+        "first call",
+    ):
         assert what in told
     assert all(figure["value"] > 0 for figure in report["figures"])
     assert report["machine"]["cores"]

@@ -44,6 +44,12 @@ def test_an_id_that_is_a_name_is_its_own_name(identifier: str) -> None:
     assert tenant_label(identifier) == identifier
 
 
+@given(PLAIN | IDS, LENGTHS, st.booleans())
+def test_an_id_that_is_its_own_name_is_its_own_label(identifier: str, length: int, always: bool) -> None:
+    if tenant_name(identifier, length, always_hash=always) == identifier:
+        assert tenant_label(identifier, always_hash=always) == identifier
+
+
 @pytest.mark.parametrize("identifier", ["Acme_Corp", "a.b", "A", "x" * 63])
 def test_an_id_that_is_a_label_value_is_its_own_label_though_no_name(identifier: str) -> None:
     assert tenant_label(identifier) == identifier

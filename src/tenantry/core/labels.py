@@ -57,6 +57,9 @@ _KEYS_OF_A_SELECTOR = ("matchExpressions", "matchLabels")
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_PREFIX = 253
+_SURELY_INT64 = 19
+"""Fewer digits are."""
+
 _INT64 = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r"[ \t\r\n]*(?:(==|!=|[=!(),<>])|([^ \t\r\n=!(),<>]+))")
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -120,6 +123,8 @@ def written(requirements: Sequence[Requirement]) -> str:
 
 def _int64(text: str) -> int | None:
     """Read a number as Go's `strconv.ParseInt` does with base 10 and 64 bits; None where it would not."""
+    if len(text) < _SURELY_INT64 and text.isascii() and text.isdigit():
+        return int(text)
     # The longest has 19 digits; leading zeros may make it longer.
     if not _INT64.fullmatch(text):
         return None

@@ -237,8 +237,15 @@ class RowMapping:
             natives = {n: self._native(n, draft.parsed[n], tree) for n in self._native_positions}
             sent = tuple(natives.get(n, text) for n, text in enumerate(texts))
         if self._in_order is not None:
-            sent = self._in_order((*sent, *[make(draft.id) for make in self._computing]))
+            sent = self._in_order((*sent, *self._computed_of(draft.id)))
         return texts, dict(zip(self.names, sent, strict=True))
+
+    def _computed_of(self, tenant: str) -> tuple[str, ...]:
+        """Make the computed values; an id that is its own name is its own label too."""
+        name = self.shape.naming.name_of(tenant)
+        if name == tenant:
+            return (tenant,) * len(self._computing)
+        return tuple(make(tenant) for make in self._computing)
 
     def _native(self, position: int, value: Json, tree: Tree) -> object:
         this = self.fields[position]

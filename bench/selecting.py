@@ -1,0 +1,124 @@
+"""What a new question costs: the calls of one pass of a matrix, and the first call with a selector."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
+
+import psycopg
+
+from bench.load import SteadyClient
+from bench.plan import Plan
+from bench.processes import HEADERS, PATH, CannotMeasure, Running, ask, question, tenantry, wait_ready, wait_until
+from bench.report import Bar, Figure, percentile, plain, spread
+from bench.tables import FIRST
+
+CALLS = 500
+"""Rows of the first generator, and so calls of one pass."""
+
+_REGIONS = "UPDATE organization SET status = %s || id %% 500"
+
+NARROW: Mapping[str, str] = {
+    "a tenth": "id>90000",
+    "none, looking at every tenant": "status notin (active,trial,inactive,de-provisioned)",
+}
+WIDE: Mapping[str, str] = {
+    "a fortieth by a set": "plan in (enterprise-1,enterprise-2),region=europe-west-1,status in (active,trial)",
+    "a ninth by a leaf of JSON": "settings.replicas=4",
+    "three quarters": "status!=active",
+}
+
+
+_WIDE_FIELDS = "tenant,status,plan,region,seats,created,settings"
+
+
+def measure(plan: Plan) -> Iterator[Figure]:
+    """Ask as a matrix does, then ask a large table for what nobody asked before."""
+    yield from _matrix(plan)
+    yield from _first_calls(plan)
+
+
+def _matrix(plan: Plan) -> Iterator[Figure]:
+    database = plan.tables.make(plan.tenants)
+    settings = {"TENANTRY_SOURCE_PARAMETERS": "tenant,status", "TENANTRY_SNAPSHOT_REFRESH": "100ms"}
+    changed: list[float] = []
+    same: list[float] = []
+    with (
+        tenantry(plan.work, database.tutorial_environment(), **settings) as running,
+        database.server.connect(database.name) as connection,
+    ):
+        wait_ready(running)
+        for number in range(plan.rounds):
+            region = f"r{number}-"
+            _change(connection, running, region)
+            changed.append(_pass(running, region))
+            same.append(_pass(running, region))
+    what = f"{CALLS} calls of one pass, {plan.tenants:,} tenants"
+    yield Figure(f"{what}, everything changed", statistics.median(changed), "s", Bar(1.5), spread(changed))
+    yield Figure(f"{what}, nothing changed", statistics.median(same), "s", Bar(0.5), spread(same))
+
+
+def _change(connection: psycopg.Connection[tuple[object, ...]], running: Running, region: str) -> None:
+    """Change every row, and wait for the snapshot that has it."""
+    connection.execute(_REGIONS, (region,))
+    wait_until(running, lambda: len(json.loads(ask(running, {"status": f"{region}1"}))["output"]["parameters"]) > 0)
+
+
+def _pass(running: Running, region: str) -> float:
+    """Ask once for each row, one after the other on one connection as the controller does; returns seconds."""
+    connection = HTTPConnection("127.0.0.1", running.port, timeout=30)
+    bodies = [question({"status": f"{region}{number}"}) for number in range(CALLS)]
+    began = time.perf_counter()
+    for body in bodies:
+        connection.request("POST", PATH, body, {**HEADERS, "Accept-Encoding": "gzip"})
+        reply = connection.getresponse()
+        reply.read()
+        if reply.status != 200:
+            raise CannotMeasure(f"{running.name} answered {reply.status}")
+    seconds = time.perf_counter() - began
+    connection.close()
+    return seconds
+
+
+def _first_calls(plan: Plan) -> Iterator[Figure]:
+    for wide, selectors in ((False, NARROW), (True, WIDE)):
+        database = plan.tables.make(plan.most_tenants, wide=wide)
+        settings = {
+            "TENANTRY_SOURCE_PARAMETERS": "tenant,status,plan,region,seats,created,settings"
+            if wide
+            else "id,tenant,status",
+            # One that is read once: what is measured is the question.
+            "TENANTRY_SNAPSHOT_REFRESH": "1h",
+            "TENANTRY_SNAPSHOT_MAX_STALE": "2h",
+        }
+        with tenantry(plan.work, database.tutorial_environment(), **settings) as running:
+            wait_ready(running)
+            yield from _asked(
+                plan, running, f"{plan.most_tenants:,} tenants{' wide' if wide else ''}", selectors, wide=wide
+            )
+
+
+def _asked(plan: Plan, running: Running, size: str, selectors: Mapping[str, str], *, wide: bool) -> Iterator[Figure]:
+    """Ask for what nobody asked before, while another client asks for one tenant."""
+    client = SteadyClient(running, {"tenant": FIRST}, every=0.005)
+    client.start()
+    spans: list[tuple[float, float]] = []
+    for what, selector in selectors.items():
+        taken: list[float] = []
+        body = b""
+        for number in range(plan.rounds):
+            began = time.monotonic()
+            # Beside it something that holds for all: another selector than the one before.
+            body = ask(running, {"selector": f"{selector},tenant!=nobody-{number}"}, coding="gzip")
+            spans.append((began, time.monotonic()))
+            taken.append((spans[-1][1] - began) * 1000)
+        detail = f"{spread(taken)}; {len(body) >> 10:,} KiB gzipped"
+        bar = None if wide else Bar(100)
+        yield Figure(f"first call that selects {what}, {size}", statistics.median(taken), "ms", bar, detail)
+    client.stop()
+    during = [seconds * 1000 for began, seconds in client.taken if any(a - 0.01 <= began <= b for a, b in spans)]
+    detail = f"most {plain(max(during))} ms; {len(during):,} questions, 5 ms apart"
+    yield Figure(f"p99 of a small answer meanwhile, {size}", percentile(during, 0.99), "ms", Bar(50), detail)
