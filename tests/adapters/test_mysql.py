@@ -16,6 +16,7 @@ from asyncmy.errors import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects.mysql import dialect
+from sqlalchemy.exc import DBAPIError
 
 from tenantry.adapters.database.mysql import MySQL, _ShortFloat
 from tenantry.adapters.database.source import DatabaseReading, DatabaseSource, Limits, open_source
@@ -260,6 +261,17 @@ async def test_the_transaction_is_read_only(maria: MariaDatabase) -> None:
 
     with pytest.raises(SourceError):
         await read(maria.url(), "sneaky")
+
+    assert len(maria.execute("SELECT 1 FROM organization")) == 10
+
+
+async def test_a_text_of_two_statements_is_an_error(maria: MariaDatabase) -> None:
+    source = open_source(maria.url(), "organization", "tenant", Limits())
+
+    async with source.read() as reading:
+        with pytest.raises(DBAPIError):
+            await reading._connection.exec_driver_sql("COMMIT; DELETE FROM organization")
+    await source.close()
 
     assert len(maria.execute("SELECT 1 FROM organization")) == 10
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncmy.connection import Connection
+from asyncmy.constants.CLIENT import MULTI_STATEMENTS
 from asyncmy.converters import conversions
 from asyncmy.errors import OperationalError
 from sqlalchemy.engine import URL
@@ -41,10 +42,12 @@ class Line(Connection):
     """
 
     _transport: asyncio.Transport | None
+    _client_flag: int
 
     def __init__(self, **how: Any) -> None:  # noqa: ANN401 -- what the driver takes
-        """Prepare a connection."""
+        """Prepare a connection on which a text is one statement: a second one could leave the transaction."""
         super().__init__(**how)  # type: ignore[no-untyped-call]
+        self._client_flag &= ~MULTI_STATEMENTS
 
     async def _fill_buffer(self, need: int) -> None:
         if self._transport is not None:
