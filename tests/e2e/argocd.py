@@ -139,6 +139,14 @@ class ArgoCD:
         found = self.application_set(name).get("status", {}).get("conditions", [])
         return {condition["type"]: condition for condition in found}
 
+    def delete(self, application_set: str) -> None:
+        """Delete an ApplicationSet, and its Applications after it: Kubernetes would, but here is no garbage collector."""
+        uid = self.application_set(application_set)["metadata"]["uid"]
+        self.client.delete(ApplicationSet, application_set)
+        for name, found in self.applications().items():
+            if any(owner["uid"] == uid for owner in found["metadata"].get("ownerReferences", [])):
+                self.client.delete(Application, name)
+
     def patch(self, application_set: str, change: Mapping[str, Any]) -> None:
         """Change an ApplicationSet by a merge patch."""
         self.client.patch(ApplicationSet, application_set, dict(change), patch_type=PatchType.MERGE)

@@ -135,3 +135,17 @@ def test_a_count_that_changes_while_resources_are_preserved_costs_no_tenant_what
     argocd.apply(*printed("--shards", 5))
     argocd.eventually(lambda: sorted(cascading(argocd)) == sorted(moved), what="The finalizers")
     assert uids(argocd) == moved
+
+
+def test_fewer_shards_take_over_the_tenants_of_those_that_are_deleted(argocd: ArgoCD, service: RunningService) -> None:
+    argocd.apply(*printed("--shards", 5, "--preserve-resources-on-deletion"))
+    before = settled(argocd, len(TENANTS))
+    argocd.eventually(lambda: contented(argocd, *sets(5)), what="A pass of each")
+
+    argocd.delete("tenants-4")
+    argocd.apply(*printed("--shards", 4, "--preserve-resources-on-deletion"))
+    argocd.eventually(lambda: owners(argocd) == shared(4), within=120, what="The move")
+    argocd.eventually(lambda: contented(argocd, *sets(4)), what="A pass of each")
+
+    assert sorted(lost(argocd, before)) == moving(4, 5)
+    assert cascading(argocd) == []
