@@ -140,7 +140,7 @@ class ArgoCD:
         return {condition["type"]: condition for condition in found}
 
     def delete(self, application_set: str) -> None:
-        """Delete an ApplicationSet, and its Applications after it: Kubernetes would, but here is no garbage collector."""
+        """Delete an ApplicationSet, and its Applications after it, for here is no garbage collector to do that."""
         uid = self.application_set(application_set)["metadata"]["uid"]
         self.client.delete(ApplicationSet, application_set)
         for name, found in self.applications().items():
