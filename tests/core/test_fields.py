@@ -155,6 +155,20 @@ def test_native_json_keeps_the_types_of_its_leaves_and_empty_lists() -> None:
     assert '"settings":{"list":[],"n":9007199254740993,"none":"","on":true,"text":"1","x":1.50}' in body
 
 
+@pytest.mark.parametrize(
+    ("row", "shape"),
+    [
+        ({"seats": "1e309"}, FieldShape("seats", kind=Kind.NUMBER, native=True)),
+        ({"settings": '{"a": [{"b": -1e309}]}'}, FieldShape("settings", native=True)),
+    ],
+)
+def test_a_number_that_no_float_holds_is_never_sent_as_one(row: Row, shape: FieldShape) -> None:
+    """Go would read nothing of the whole answer."""
+    assert "is a number that no float holds, which a native field cannot be" in quarantined(row, shape)
+    assert one({"settings": '{"a": 1e309, "b": "1e309"}'})["settings"]["a"].startswith("1000")  # type: ignore[index]
+    assert one({"settings": '{"b": "1e309"}'}, FieldShape("settings", native=True))["settings"] == {"b": "1e309"}
+
+
 def test_native_values_compare_as_text_all_the_same() -> None:
     snapshot = snapshot_of(
         [{"tenant": "a", "settings": '{"on": true}'}], COLUMNS, fields=(FieldShape("settings", native=True),)
@@ -236,6 +250,9 @@ def test_json_of_another_shape_than_its_declared_leaves_quarantines_its_row(sett
     ("shapes", "layers", "told"),
     [
         ((FieldShape("plan", default={"a": "b"}),), (), "A default of 'plan' has leaves, but the field is no JSON"),
+        ((FieldShape("plan", kind=Kind.NUMBER, default="many"),), (), "A default of 'plan' is not a number"),
+        ((FieldShape("plan", kind=Kind.BOOLEAN, default="maybe"),), (), "A default of 'plan' is not a boolean"),
+        ((FieldShape("plan", default="a\nb"),), (), "A default of 'plan' holds a line break or control character"),
         ((), (layer({"plan": "x"}, nothing="1"),), "A default is given to 'nothing', which is no field"),
         ((), (layer({"paln": "x"}, plan="1"),), "A default depends on 'paln', which is neither a field nor a leaf"),
         ((), (layer({"plan.x": "x"}, plan="1"),), "A default depends on 'plan.x'"),

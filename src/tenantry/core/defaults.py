@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tenantry.core.columns import Kind
 from tenantry.core.fields import Field
-from tenantry.core.values import Json, NoText, values_at
+from tenantry.core.values import DECLARED, Json, NoText, refuse_controls, values_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,13 @@ def _fitting(this: Field, value: Json) -> Json:
         return value
     if not isinstance(value, str):
         raise NoText(f"of {this.name!r} has leaves, but the field is no JSON")
-    return str(value)
+    try:
+        if not this.shape.is_free:
+            refuse_controls(value)
+        canonical = DECLARED.get(this.kind)
+        return canonical(str(value)) if canonical else str(value)
+    except NoText as reason:
+        raise NoText(f"of {this.name!r} {reason}") from None
 
 
 class NotMerged(NoText):

@@ -207,6 +207,10 @@ class RowMapping:
             except NotMerged as reason:
                 look_at(self.column_of(reason.field))
                 raise
+            for position in self._native_positions:
+                look_at(self.fields[position].column.name)
+                is_number = self.fields[position].kind is Kind.NUMBER
+                values.refuse_beyond_float(parsed[position], is_number=is_number)
             for position in self._allowing.positions:
                 look_at(self.fields[position].column.name)
                 self._allowing.check(position, parsed[position])

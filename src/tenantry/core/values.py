@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -188,6 +189,27 @@ def refuse_controls(text: str) -> None:
     """Raise NoText for line breaks and control characters: in a template they may begin a key of their own."""
     if not text.isprintable() and _CONTROL.search(text):
         raise NoText(CONTROL_REASON)
+
+
+def refuse_beyond_float(value: Json, *, is_number: bool = False) -> None:
+    """Raise NoText for a number that is to stay one and that no float holds: Go then reads nothing of the answer."""
+    match value:
+        case NumberText():
+            _refuse_infinite(value)
+        case str():
+            if is_number:
+                _refuse_infinite(value)
+        case list():
+            for item in value:
+                refuse_beyond_float(item)
+        case dict():
+            for item in value.values():
+                refuse_beyond_float(item)
+
+
+def _refuse_infinite(text: str) -> None:
+    if math.isinf(float(text)):
+        raise NoText("is a number that no float holds, which a native field cannot be")
 
 
 def values_at(value: object, path: str) -> list[object]:
