@@ -126,6 +126,12 @@ def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
     assert "Did you mean 'status'?" in refused.value.message
 
 
+def test_a_name_is_bounded() -> None:
+    assert chosen(**{"settings." + "a" * 1015: "x"}) == []
+    with pytest.raises(UnknownParameter, match="a name of more than 1024 characters"):
+        chosen(**{"settings." + "a" * 1016: "x"})
+
+
 def test_dots_into_a_text_column_are_an_unknown_name() -> None:
     with pytest.raises(UnknownParameter):
         chosen(status__x="active")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantry.core.values import NoText, boolean_text, number_text, parse_json, plain_text, timestamp_text
+from tenantry.core.values import NoText, boolean_text, number_text, parse_json, plain_text, timestamp_text, values_at
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,49 @@ def test_any_json_that_is_sent_is_valid_unicode_or_has_no_text(value: object) ->
     except NoText:
         return
     json.dumps(parsed, ensure_ascii=False).encode()
+
+
+KEYS = st.text(alphabet="ab.", max_size=3)
+TREES: st.SearchStrategy[object] = st.recursive(
+    st.sampled_from(["x", "y"]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(KEYS, below, max_size=4),
+    max_leaves=8,
+)
+
+
+def flattened(value: object, path: str | None = None) -> list[tuple[str, object]]:
+    """Return everything that stands anywhere, by its dotted path."""
+    found = [] if path is None else [(path, value)]
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in steps:
+        found += flattened(below, str(key) if path is None else f"{path}.{key}")
+    return found
+
+
+@given(TREES, st.text(alphabet="ab.012", max_size=8))
+def test_what_stands_at_a_path_is_what_flattens_to_it(value: object, path: str) -> None:
+    def repeated(values: list[object]) -> list[str]:
+        return sorted(map(repr, values))
+
+    for asked in (path, *(known for known, _ in flattened(value))):
+        assert repeated(values_at(value, asked)) == repeated([one for known, one in flattened(value) if known == asked])
+
+
+def test_a_path_of_many_dots_costs_no_more_than_the_keys_there_are() -> None:
+    """Whoever asks chooses its length: counted are the keys that are looked at."""
+    looked_at = 0
+
+    class Counted(dict[str, object]):
+        def __contains__(self, key: object) -> bool:
+            nonlocal looked_at
+            looked_at += 1
+            return super().__contains__(key)
+
+        def __iter__(self) -> Iterator[str]:
+            nonlocal looked_at
+            for key in super().__iter__():
+                looked_at += 1
+                yield key
+
+    assert values_at(Counted({"a": {"b": "x"}, "c": "y"}), "a." * 100_000) == []
+    assert looked_at <= 2

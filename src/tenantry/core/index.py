@@ -23,8 +23,8 @@ MOST_PLACES = 4
 MOST_COUNTS = 4
 """Numbers of shards by which they are."""
 
-_TENANTS_OF_A_STEP = 1000
-"""Tenants that are looked at between two pauses: half a millisecond."""
+_TENANTS_OF_A_STEP = 500
+"""Tenants that are looked at between two pauses: a quarter of a millisecond, or two in JSON."""
 
 Groups: TypeAlias = "dict[str, list[Tenant]]"
 
@@ -54,6 +54,7 @@ class SnapshotIndex:
             chosen: Sequence[Tenant] = some
             for predicate in predicates:
                 chosen = [tenant for tenant in chosen if predicate(tenant)]
+                yield
             found += chosen
             yield
         return found

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tenantry.core.asked import forms, text_of
 from tenantry.core.errors import InvalidSelector, listed, nearest, quoted
 
-MOST_REQUIREMENTS = 200
+MOST_REQUIREMENTS = 64
 """Requirements of one selector: each is held against every tenant."""
 
 

@@ -214,22 +214,31 @@ def _refuse_infinite(text: str) -> None:
 
 def values_at(value: object, path: str) -> list[object]:
     """Return what stands at a dotted path, named as Argo CD flattens it; a key may have dots of its own."""
+    if isinstance(value, list):
+        key, dot, rest = path.partition(".")
+        if not (key.isascii() and key.isdigit() and len(key) < _DIGITS and str(int(key)) == key):
+            return []
+        items = value[int(key) : int(key) + 1]
+        return items if not dot else [found for item in items for found in values_at(item, rest)]
+    if not isinstance(value, dict):
+        return []
+    # A path may have more dots than there are keys: whoever asks chooses its length.
+    few = path.count(".") < len(value)
+    keys = [key for key in _beginnings(path) if key in value] if few else [key for key in value if _begins(path, key)]
     found: list[object] = []
-    end = -1
-    while end < len(path) and isinstance(value, dict | list):
-        end = path.find(".", end + 1)
-        end = len(path) if end < 0 else end
-        key, rest = path[:end], path[end + 1 :]
-        if isinstance(value, dict):
-            if key not in value:
-                continue
-            below = value[key]
-        elif key.isascii() and key.isdigit() and len(key) < _DIGITS and str(int(key)) == key and int(key) < len(value):
-            below = value[int(key)]
-        else:
-            continue
-        found += [below] if end == len(path) else values_at(below, rest)
+    for key in keys:
+        found += [value[key]] if len(key) == len(path) else values_at(value[key], path[len(key) + 1 :])
     return found
+
+
+def _beginnings(path: str) -> list[str]:
+    """Return what stands before each dot of a path, and the path."""
+    ends = [number for number, character in enumerate(path) if character == "."]
+    return [*(path[:end] for end in ends), path]
+
+
+def _begins(path: str, key: str) -> bool:
+    return path == key or (path.startswith(key) and path[len(key) : len(key) + 1] == ".")
 
 
 def texts_in(value: object) -> list[str]:

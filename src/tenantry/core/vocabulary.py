@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tenantry.core.selection import Selection
 
 
+_LONGEST_NAME = 1024
+"""Characters of a field's name, or of a path into JSON, that a request may use: each tenant is looked at with it."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Where a name of a request points in a tenant."""
@@ -91,6 +95,8 @@ class Vocabulary:
 
         `who` tells whose name it is, such as `from ApplicationSet 'a'`.
         """
+        if len(name) > _LONGEST_NAME:
+            raise UnknownParameter(f"An input parameter {who} has a name of more than {_LONGEST_NAME} characters.")
         for position, this in enumerate(self.fields):
             if name == this.name:
                 return Place(name, position, make=this.make)
