@@ -9,7 +9,7 @@ import pytest
 
 from tenantry.core.naming import tenant_label, tenant_name
 from tests.e2e import tutorial
-from tests.e2e.argocd import ArgoCD, Object
+from tests.e2e.argocd import ArgoCD, Object, load
 from tests.e2e.printed import GO, contented, labels, printed
 from tests.e2e.sets import application_set, parameters, plugin, tag, template
 from tests.e2e.survival import settled, some_passes, uids
@@ -18,6 +18,7 @@ from tests.support.service import RunningService
 
 Serving = Callable[..., RunningService]
 
+FOLDER = Path(__file__).parent
 ALIKE = ["Acme_Corp", "acme-corp"]
 ODD = [
     *ALIKE,
@@ -116,12 +117,14 @@ def test_a_row_that_breaks_an_allow_list_keeps_its_application_as_it_was_while_o
     serve(argocd, database, serving, TENANTRY_CONFIG=str(file))
     made = template(tag("tenantName"), {"replicas": tag("replicas")})
     made["spec"]["project"] = tag("project")
+    # One that there is: to a project that there is not, Argo CD itself would not move it.
+    argocd.apply({**load(FOLDER / "argocd.yaml")[0], "metadata": {"name": "strangers"}})
     argocd.apply(application_set("customers", plugin(), template=made))
     before = settled(argocd, 2)
     acme = argocd.applications()["acme"]
 
     database.execute("""
-        UPDATE customer SET project = 'kube-system', replicas = 9 WHERE tenant = 'acme';
+        UPDATE customer SET project = 'strangers', replicas = 9 WHERE tenant = 'acme';
         UPDATE customer SET replicas = 2 WHERE tenant = 'beta'
     """)
     argocd.eventually(lambda: parameters(argocd.applications()["beta"]) == {"replicas": "2"}, what="The change of beta")
