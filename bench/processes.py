@@ -101,6 +101,7 @@ def tenantry(work: Path, database: Mapping[str, str], **settings: str) -> Iterat
         work,
         **{
             "AUTH_TOKEN": TOKEN,
+            "TENANTRY_DATA_DIRECTORY": str(work / f"data-{port}"),
             "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{port}",
             "TENANTRY_SERVER_DRAIN": "0s",
             **database,

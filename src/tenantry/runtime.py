@@ -18,7 +18,8 @@ import uvicorn
 from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.adapters.logs import LogObserver, LogWriter, start_log
 from tenantry.adapters.prometheus import PrometheusObserver
-from tenantry.adapters.tokens import MountedTokens
+from tenantry.adapters.tokens import MountedTokens, Report
+from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
 from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import NamingSettings, ServerSettings, Settings, SourceSettings
@@ -27,11 +28,13 @@ from tenantry.core.fields import Naming
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.answering import Answering
+from tenantry.service.overview import Overview
 from tenantry.service.ports import Observer
 from tenantry.service.refreshing import Refresher
 from tenantry.service.snapshots import SnapshotHolder
-from tenantry.web.app import FrontDoor
-from tenantry.web.asgi import App
+from tenantry.web.app import AdminGate, Framework, FrontDoor
+from tenantry.web.asgi import App, Scope
+from tenantry.web.auth import refuse_all_but_admins
 from tenantry.web.ops import Readiness, ops_routes
 from tenantry.web.plugin import PATH, PluginEndpoint
 from tenantry.web.protocol import protocol
@@ -126,6 +129,40 @@ def source_of(source: SourceSettings) -> DatabaseSource:
     return open_source(source.url.reveal(), source.table, source.id, limits, query=source.query)
 
 
+def tokens_of(settings: Settings, report: Report) -> tuple[MountedTokens, MountedTokens]:
+    """Return the plugin's tokens and the admin's; raises ConfigurationError if one is both.
+
+    `report` is told of changes, and of what cannot be used.
+    """
+    plugin, admin = settings.tokens, settings.admin
+    tokens = MountedTokens(
+        value=plugin.value,
+        file=plugin.file,
+        directory=plugin.directory,
+        recheck=plugin.recheck,
+        report=report,
+    )
+    admin_tokens = MountedTokens(
+        value=admin.token,
+        file=admin.token_file,
+        directory=None,
+        recheck=plugin.recheck,
+        report=lambda event, fields: report(event, {"of": "admin", **fields}),
+    )
+    if admin_tokens.shares_with(tokens):
+        raise ConfigurationError(
+            ["The admin token is one of the plugin's too: whoever asks as Argo CD would be let into the admin API."]
+        )
+    return tokens, admin_tokens
+
+
+def _framework(overview: Overview) -> App:
+    from tenantry.web.api import api
+
+    framework: App = api(overview)
+    return framework
+
+
 class Service:
     """Everything that runs, from the first read to the last answer."""
 
@@ -140,13 +177,7 @@ class Service:
         metrics = PrometheusObserver(self.snapshots, settings.metrics.max_sets)
         self._observer = Observers([metrics, self._log])
         self._source = source_of(settings.source)
-        self._tokens = MountedTokens(
-            value=settings.tokens.value,
-            file=settings.tokens.file,
-            directory=settings.tokens.directory,
-            recheck=settings.tokens.recheck,
-            report=self._observer.told,
-        )
+        self._tokens, self._admin_tokens = tokens_of(settings, self._observer.told)
         self._readiness = Readiness(self.snapshots, self._tokens)
         self._refresher = Refresher(
             self._source,
@@ -161,21 +192,45 @@ class Service:
         self._stop = asyncio.Event()
 
     def _built_servers(self, probes: dict[str, App]) -> list[EmbeddedServer]:
+        """Build what listens on TCP, the plugin's first, and what listens on the admin API's socket."""
         server = self._settings.server
+        answering = Answering(self.snapshots)
         plugin = PluginEndpoint(
-            Answering(self.snapshots),
+            answering,
             self.snapshots,
             self._tokens,
             self._observer,
             max_body=server.max_body,
             body_timeout=server.body_timeout.total_seconds(),
+            admin_tokens=self._admin_tokens,
         )
+        overview = Overview(self.snapshots, lambda: answering.counts)
+        framework = Framework(lambda: _framework(overview))
+        over_tcp = AdminGate(framework, self._observer, self._admit)
+        # The mode of the socket is the guard: who can open it is the service's own user, or root.
+        over_socket = AdminGate(framework, self._observer, lambda _: None)
+        self._local = EmbeddedServer(FrontDoor(probes, self._observer, over_socket), server.address, server)
         if server.ops_address is None:
-            return [EmbeddedServer(FrontDoor({PATH: plugin, **probes}, self._observer), server.address, server)]
+            routes: dict[str, App] = {PATH: plugin, **probes}
+            return [EmbeddedServer(FrontDoor(routes, self._observer, over_tcp), server.address, server)]
         return [
-            EmbeddedServer(FrontDoor({PATH: plugin}, self._observer), server.address, server),
-            EmbeddedServer(FrontDoor(probes, self._observer, framework=False), server.ops_address, server),
+            EmbeddedServer(FrontDoor({PATH: plugin}, self._observer, over_tcp), server.address, server),
+            EmbeddedServer(FrontDoor(probes, self._observer), server.ops_address, server),
         ]
+
+    def _admit(self, scope: Scope) -> None:
+        refuse_all_but_admins(scope, self._admin_tokens, self._tokens)
+
+    def _private_socket(self) -> PrivateSocket | None:
+        """Make the admin API's socket; without it everything else is served all the same."""
+        path = self._settings.admin_socket
+        try:
+            return PrivateSocket(path)
+        except SocketUnavailable as reason:
+            remedy = "`tenantry tenants` cannot use it. Give another directory as data.directory."
+            fields: dict[str, object] = {"path": str(path), "reason": str(reason), "remedy": remedy}
+            self._observer.told("admin_socket_unavailable", fields)
+            return None
 
     async def run(self, when_listening: Callable[[int], Coroutine[Any, Any, None]] | None = None) -> None:
         """Serve until SIGTERM or SIGINT; `when_listening` is then called with the port and runs beside."""
@@ -183,15 +238,19 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         sockets = [server.bound() for server in self._servers]
+        private = self._private_socket()
+        local = [] if private is None else [(self._local, private.listening)]
         try:
             async with asyncio.TaskGroup() as tasks:
                 refreshing = tasks.create_task(_left_in_time(self._refresher.run()))
-                background = [tasks.create_task(self._tokens.watch())]
+                background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
-                    for server, listening in zip(self._servers, sockets, strict=True)
+                    for server, listening in (*zip(self._servers, sockets, strict=True), *local)
                 ]
-                self._observer.told("listening", {"addresses": [_address(listening) for listening in sockets]})
+                addresses = [_address(listening) for listening in sockets]
+                at = None if private is None else str(private.path)
+                self._observer.told("listening", {"addresses": addresses, "admin_socket": at})
                 if when_listening is not None:
                     background.append(tasks.create_task(when_listening(sockets[0].getsockname()[1])))
                 await self._stop.wait()
@@ -200,6 +259,8 @@ class Service:
                 for task in background:
                     task.cancel()
         finally:
+            if private is not None:
+                private.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVING):
                     await self._source.close()
@@ -215,7 +276,7 @@ class Service:
         self._readiness.shutting_down = True
         self._observer.told("stopping", {"drain_seconds": self._settings.server.drain.total_seconds()})
         await asyncio.sleep(self._settings.server.drain.total_seconds())
-        for server in self._servers:
+        for server in (*self._servers, self._local):
             server.should_exit = True
         await asyncio.wait(serving)
 

@@ -595,3 +595,17 @@ async def test_with_nothing_to_watch_the_watch_goes_on_for_ever(reports: Reports
     async with watching(mounted):
         with pytest.raises(TimeoutError):
             await eventually(lambda: mounted.count == 0, within=0.3)
+
+
+# --- two kinds of tokens -----------------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_valid_in_both_is_seen_wherever_it_comes_from(reports: Reports, directory: Path) -> None:
+    (directory / "argocd.1").write_text("first\n")
+    (directory / "argocd.2").write_text("second\n")
+    plugin = tokens(reports, directory=directory)
+
+    assert tokens(reports, value=" second ").shares_with(plugin)
+    assert plugin.shares_with(tokens(reports, file=directory / "argocd.1"))
+    assert not plugin.shares_with(tokens(reports, value="third"))
+    assert not tokens(reports).shares_with(tokens(reports))

@@ -227,3 +227,48 @@ def test_a_table_without_tenants_is_a_finding(tenantry: Command, file: SQLiteFil
     assert (
         "No tenant is served: the table has 0 rows." in the_one(findings(tenantry, 1, TENANTRY_SOURCE_URL=file.url))[0]
     )
+
+
+# --- the admin API -----------------------------------------------------------------------------------------------
+
+
+def test_a_data_directory_that_cannot_be_had_is_a_note(tenantry: Command, file: SQLiteFile) -> None:
+    found = findings(tenantry, 0, TENANTRY_SOURCE_URL=file.url, TENANTRY_DATA_DIRECTORY=str(file.path / "data"))
+
+    what, remedy = the_one(found)
+    assert what == f"The admin API's socket '{file.path}/data/admin.sock' cannot be made (Not a directory)."
+    assert "Tenants are served all the same" in remedy
+    assert found[0]["level"] == "note"
+
+
+def test_an_admin_token_that_argo_cd_has_too_is_a_finding(tenantry: Command, file: SQLiteFile, tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    for name in ("tokens/argocd.1", "admin-token"):
+        (tmp_path / name).write_text("one-and-the-same\n")
+
+    what, remedy = the_one(
+        findings(
+            tenantry,
+            1,
+            TENANTRY_SOURCE_URL=file.url,
+            TENANTRY_TOKENS_DIRECTORY=str(tmp_path / "tokens"),
+            TENANTRY_ADMIN_TOKEN_FILE=str(tmp_path / "admin-token"),
+        )
+    )
+
+    assert what.startswith("The admin token is one of the plugin's too")
+    assert "openssl rand" in remedy
+
+
+@pytest.mark.parametrize("way", ["TENANTRY_ADMIN_TOKEN", "TENANTRY_ADMIN_TOKEN_FILE"])
+def test_an_admin_token_that_is_an_unresolved_reference_is_a_finding(
+    tenantry: Command, file: SQLiteFile, tmp_path: Path, way: str
+) -> None:
+    reference = "$tenantry:admin"
+    (tmp_path / "token").write_text(reference)
+    given = str(tmp_path / "token") if way.endswith("FILE") else reference
+
+    what, _ = the_one(findings(tenantry, 1, **{"TENANTRY_SOURCE_URL": file.url, way: given}))
+
+    assert "admin" in what.lower()
+    assert "Secret reference" in what

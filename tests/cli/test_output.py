@@ -34,7 +34,7 @@ def test_help_names_every_command_and_the_codes(tenantry: Command) -> None:
 
     assert ended.code == 0
     assert "0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable" in ended.out
-    assert all(f"\n  {name} " in ended.out for name in ("check", "compare", "demo", "query", "serve"))
+    assert all(f"\n  {name} " in ended.out for name in ("check", "compare", "demo", "query", "serve", "tenants"))
 
 
 @pytest.mark.parametrize("command", sorted(commands.commands))
@@ -93,3 +93,14 @@ def test_text_is_text_again_after_json_and_yaml(capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == document
     print_document(document, "yaml")
     assert YAML(typ="safe", pure=True).load(StringIO(capsys.readouterr().out)) == document
+
+
+def test_json_has_nothing_that_a_terminal_obeys_and_stays_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"a\x9bb": "\x1b[31m\x7f\x85\u202e\u2028\U000e0001 é 東京 🦀 \\u0041"}
+
+    print_document(document, "json")
+
+    printed = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in printed)
+    assert json.loads(printed) == document
+    assert "é 東京 🦀" in printed

@@ -76,6 +76,7 @@ def test_the_probes_can_have_a_port_of_their_own(tmp_path: Path, file: SQLiteFil
         **os.environ,
         "AUTH_TOKEN": TOKEN,
         "TENANTRY_SOURCE_URL": file.url,
+        "TENANTRY_DATA_DIRECTORY": str(tmp_path / "data"),
         "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{plugin}",
         "TENANTRY_SERVER_OPS_ADDRESS": f"127.0.0.1:{probes}",
         "TENANTRY_SERVER_DRAIN": "0s",

@@ -116,8 +116,9 @@ def whole(units: Mapping[str, int], least: int, most: int) -> st.SearchStrategy[
 
 def texts_of(setting: Setting) -> st.SearchStrategy[str]:
     """Return texts that a setting takes, whichever way it is given."""
-    # Two fields cannot have one name.
-    return FIELDS.map("label{}".format) if setting.key == "naming.label" else texts_of_kind(setting.kind)
+    # Two fields cannot have one name, and the admin token is nobody else's.
+    prefix = {"naming.label": "label", "admin.token": "admin", "admin.token_file": "admin"}.get(setting.key, "")
+    return texts_of_kind(setting.kind).map(f"{prefix}{{}}".format) if prefix else texts_of_kind(setting.kind)
 
 
 def texts_of_kind(kind: Kind) -> st.SearchStrategy[str]:

@@ -17,8 +17,9 @@ from tenantry.core.errors import ConfigurationError
 from tenantry.core.secret import Secret
 
 URL = "postgresql://tenantry@db/organization"
-SECTIONS = "defaults, fields, log, metrics, naming, server, snapshot, source, tokens, views"
+SECTIONS = "admin, data, defaults, fields, log, metrics, naming, server, snapshot, source, tokens, views"
 KNOWN_VARIABLES = [setting.env for setting in SETTINGS]
+TOKENS_AND_PASSWORDS = ("DB_PASSWORD", "AUTH_TOKEN", "TENANTRY_ADMIN_TOKEN")
 KNOWN_VARIABLES += ["TENANTRY_CONFIG", "DB_NAME", "DB_USER", "DB_HOST", "DB_PORT", "DB_PASSWORD"]
 ANY_TEXT = st.text(st.characters())
 UNHURRIED = hypothesis_settings(deadline=None)
@@ -281,9 +282,64 @@ def test_a_list_in_the_environment_is_separated_by_commas() -> None:
 def test_an_unknown_variable_of_ours_is_an_error_with_the_known_and_the_nearest() -> None:
     (problem,) = problems(environ={"TENANTRY_SOURCE_TABEL": "x"})
 
-    assert problem.startswith("environment TENANTRY_SOURCE_TABEL: is not a setting. Known: AUTH_TOKEN, TENANTRY_CONFIG")
+    assert problem.startswith("environment TENANTRY_SOURCE_TABEL: is not a setting. Known: AUTH_TOKEN, TENANTRY_ADMIN")
     assert problem.endswith("Did you mean 'TENANTRY_SOURCE_TABLE'?")
     assert all(setting.env in problem for setting in SETTINGS)
+
+
+def test_an_admin_token_in_the_file_is_refused_and_told_where_it_goes(file: Path) -> None:
+    (problem,) = problems_of("admin: {token: hunter2}", file)
+
+    assert problem.startswith(" line 1: admin.token: It is given as the variable TENANTRY_ADMIN_TOKEN only")
+    assert "there is admin.token_file." in problem
+    assert "hunter2" not in problem
+
+
+SAME_TOKEN = [
+    pytest.param({"AUTH_TOKEN": "abc", "TENANTRY_ADMIN_TOKEN": " abc"}, "is the same as tokens.value", id="one text"),
+    pytest.param(
+        {"TENANTRY_TOKENS_FILE": "/run/token", "TENANTRY_ADMIN_TOKEN_FILE": "/run/./token"}, "same file", id="one file"
+    ),
+    pytest.param(
+        {"TENANTRY_TOKENS_DIRECTORY": "/run/tokens", "TENANTRY_ADMIN_TOKEN_FILE": "/run/tokens/admin"},
+        "every file holds a plugin token",
+        id="a file among the plugin's",
+    ),
+]
+
+
+@pytest.mark.parametrize(("environ", "why"), SAME_TOKEN)
+def test_an_admin_token_that_is_a_plugin_token_is_refused(environ: dict[str, str], why: str) -> None:
+    (problem,) = problems(environ=environ)
+
+    assert problem.startswith("environment TENANTRY_ADMIN_TOKEN")
+    assert why in problem
+    assert "abc" not in problem
+
+
+def test_two_tokens_that_differ_are_taken() -> None:
+    settings = load(None, {"AUTH_TOKEN": "abc", "TENANTRY_ADMIN_TOKEN": "abd"}, {})
+
+    assert (settings.tokens.value, settings.admin.token) == (Secret("abc"), Secret("abd"))
+
+
+def test_the_socket_is_in_the_data_directory_unless_it_has_a_path_of_its_own() -> None:
+    assert Settings().admin_socket == Path("tenantry-data/admin.sock")
+    assert load(None, {"TENANTRY_DATA_DIRECTORY": "/data"}, {}).admin_socket == Path("/data/admin.sock")
+    assert load(None, {"TENANTRY_ADMIN_SOCKET": "/run/t.sock"}, {}).admin_socket == Path("/run/t.sock")
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_told_with_the_way_out() -> None:
+    just_right = "/a" + "é" * 47
+
+    assert load(None, {"TENANTRY_DATA_DIRECTORY": just_right}, {}).data.directory == Path(just_right)
+    (problem,) = problems(environ={"TENANTRY_DATA_DIRECTORY": f"{just_right}x"})
+    assert problem == (
+        "environment TENANTRY_DATA_DIRECTORY: The path of the admin API's socket has 108 bytes; a Unix socket takes "
+        "107. Give a shorter one as admin.socket."
+    )
+    settings = load(None, {"TENANTRY_DATA_DIRECTORY": f"{just_right}x", "TENANTRY_ADMIN_SOCKET": "a"}, {})
+    assert settings.admin_socket == Path("a")
 
 
 def test_a_token_under_the_usual_name_is_told_its_own() -> None:
@@ -297,15 +353,16 @@ def test_a_variable_that_is_empty_is_not_set(name: str) -> None:
     assert load(None, {name: ""}, {}) == Settings()
 
 
-@pytest.mark.parametrize("name", [name for name in KNOWN_VARIABLES if name not in ("DB_PASSWORD", "AUTH_TOKEN")])
+@pytest.mark.parametrize("name", [name for name in KNOWN_VARIABLES if name not in TOKENS_AND_PASSWORDS])
 def test_a_variable_that_holds_a_service_link_is_not_set(name: str) -> None:
     assert load(None, {name: "tcp://10.0.0.1:5432"}, {}) == Settings()
 
 
 def test_a_password_or_token_is_never_taken_for_a_service_link() -> None:
-    settings = load(None, {"DB_PASSWORD": "tcp://h:1", "AUTH_TOKEN": "tcp://h:1"}, {})
+    settings = load(None, dict.fromkeys(("DB_PASSWORD", "AUTH_TOKEN"), "tcp://h:1"), {})
 
     assert settings.tokens.value == Secret("tcp://h:1")
+    assert load(None, {"TENANTRY_ADMIN_TOKEN": "tcp://h:1"}, {}).admin.token == Secret("tcp://h:1")
     assert settings.source.url == Secret("postgresql://postgres:tcp%3A%2F%2Fh%3A1@localhost:5432/organization")
 
 
@@ -362,7 +419,7 @@ def test_a_flag_takes_one_value() -> None:
 def test_an_unknown_flag_is_an_error_with_the_nearest() -> None:
     (problem,) = problems(flags={"source.tabel": "x"})
 
-    assert problem.startswith("flag --source-tabel: there is no setting called 'source.tabel'. Known: log.format")
+    assert problem.startswith("flag --source-tabel: there is no setting called 'source.tabel'. Known: admin.socket")
     assert problem.endswith("Did you mean 'source.table'?")
 
 

@@ -357,3 +357,53 @@ def test_json_of_one_shape_is_described_once() -> None:
     snapshot = snapshot_of(rows, columns)
 
     assert len({id(tenant.paths) for tenant in snapshot.tenants.values()}) == 1
+
+
+# --- who is not served -------------------------------------------------------------------------------------------
+
+
+def test_who_is_not_served_is_known_with_the_state_that_is_why() -> None:
+    rows: list[dict[str, object]] = [
+        {"tenant": tenant, "status": status} for tenant, status in (("z", "inactive"), ("a", None), ("m", "active"))
+    ]
+
+    snapshot = snapshot_of(rows, state="status", serve=("active",), retire=("*",))
+
+    assert list(snapshot.retired.items()) == [("a", None), ("z", "inactive")]
+    assert served(snapshot) == ["m"]
+
+
+def test_where_every_state_is_served_nobody_is_retired() -> None:
+    assert snapshot_of(tenants(2), state="status").retired == {}
+    assert snapshot_of(tenants(2)).retired == {}
+
+
+def test_who_is_retired_does_not_change_the_revision() -> None:
+    rows = tenants(1)
+    rows.append({"tenant": "a", "status": "inactive"})
+
+    few = snapshot_of(rows, **STATES)
+    more = snapshot_of([*rows, {"tenant": "b", "status": "inactive"}], previous=few, **STATES)
+
+    assert list(more.retired) == ["a", "b"]
+    assert more.revision == few.revision
+
+
+def test_who_stays_in_doubt_is_known_by_name_and_is_not_retired() -> None:
+    before = snapshot_of(tenants(3), **STATES)
+    rows: list[dict[str, object]] = [{"tenant": "tenant-0001", "status": "inactive"}, {"tenant": None}]
+
+    after = snapshot_of([*tenants(1), *rows], previous=before, **STATES)
+
+    assert after.in_doubt == {"tenant-0001", "tenant-0002"}
+    assert after.kept_in_doubt == 2
+    assert after.retired == {}
+
+
+def test_states_of_many_rows_are_one_text() -> None:
+    rows: list[dict[str, object]] = [{"tenant": f"t{n}", "status": "in" + "active"[: n + 6]} for n in range(3)]
+
+    states = list(snapshot_of(rows, **STATES).retired.values())
+
+    assert states == ["inactive"] * 3
+    assert len({id(state) for state in states}) == 1

@@ -11,7 +11,8 @@ from typing import Any
 from tenantry.core.columns import Kind
 from tenantry.core.sharding import shard_of
 from tests.builders import columns_of, snapshot_of
-from tests.web.harness import Door, Reply, door
+from tests.fakes import FakeTokens
+from tests.web.harness import ADMIN_TOKEN, Door, Reply, door
 
 TENANTS: list[dict[str, Any]] = [
     {
@@ -38,7 +39,8 @@ def model_door() -> Door:
     """Return an application that serves `TENANTS`."""
     columns = columns_of(plan=Kind.TEXT, seats=Kind.NUMBER, settings=Kind.JSON, status=Kind.TEXT, tenant=Kind.TEXT)
     rows = [{**tenant, "settings": json.dumps(tenant["settings"])} for tenant in TENANTS]
-    return door(snapshot_of(rows, columns, views=tuple(VIEWS.items())))
+    snapshot = snapshot_of(rows, columns, state="status", views=tuple(VIEWS.items()))
+    return door(snapshot, admin_tokens=FakeTokens(admin=ADMIN_TOKEN))
 
 
 class Refused(Exception):

@@ -89,6 +89,23 @@ async def test_it_recovers_with_the_next_read() -> None:
     assert bed.tenants() == ["acme"]
 
 
+async def test_since_when_a_row_cannot_be_used_is_kept_over_reads_and_forgotten_with_its_reason() -> None:
+    bed = Bed(("acme", "active"), ("beta", "trial"))
+    await bed.refresher.refresh()
+    bed.source.rows = rows_of(("acme", "active"), ("beta", "x" * 40_000))
+    began = bed.clock.now()
+    for _ in range(3):
+        await bed.refresher.refresh()
+        bed.clock.pass_by(seconds=60)
+    (row,) = bed.holder.current().quarantined
+    kept = bed.holder.sightings.since(row)
+    bed.source.rows = rows_of(("acme", "active"), ("beta", "trial"))
+    await bed.refresher.refresh()
+
+    assert kept == began
+    assert bed.holder.sightings.since(row) == bed.clock.now()
+
+
 async def test_a_read_that_hangs_ends_in_time() -> None:
     class Hanging(FakeSource):
         def read(self):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -70,11 +70,14 @@ class RunningService:
         """Prepare to run `command` with nothing of this process's environment but what programs need."""
         self.port = free_port()
         self.log = folder / f"service-{self.port}.log"
+        self.data = folder / f"data-{self.port}"
+        self.socket = self.data / "admin.sock"
         self._command = list(command)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._environment = {
             **kept,
             "AUTH_TOKEN": TOKEN,
+            "TENANTRY_DATA_DIRECTORY": str(self.data),
             "PYTHONPATH": str(ROOT),
             "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{self.port}",
             "TENANTRY_SERVER_DRAIN": "0s",

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.config.settings import ServerSettings
@@ -17,16 +18,20 @@ from tenantry.core.errors import LONGEST_MESSAGE
 from tenantry.core.snapshot import Snapshot
 from tenantry.runtime import EmbeddedServer, Observers
 from tenantry.service.answering import Answering
+from tenantry.service.overview import Overview
 from tenantry.service.ports import Tokens
 from tenantry.service.snapshots import SnapshotHolder
-from tenantry.web.app import FrontDoor
-from tenantry.web.asgi import App, Headers, Message
+from tenantry.web.api import api
+from tenantry.web.app import AdminGate, Framework, FrontDoor
+from tenantry.web.asgi import App, Headers, Message, Scope
+from tenantry.web.auth import refuse_all_but_admins
 from tenantry.web.ops import Readiness, ops_routes
 from tenantry.web.plugin import PATH, PluginEndpoint
 from tests.builders import snapshot_of, tenants
 from tests.fakes import FakeClock, FakeTokens, Recorder
 
 TOKEN = "letmein"
+ADMIN_TOKEN = "let-the-admin-in"
 ALL = b'{"applicationSetName":"prod-eu","input":{}}'
 """The body of a generator without input, byte for byte."""
 
@@ -93,6 +98,7 @@ def door(
     *,
     empty: bool = False,
     tokens: Tokens | None = None,
+    admin_tokens: Tokens | None = None,
     max_stale: float = 3600,
     max_body: int = 1 << 20,
     body_timeout: float = 10,
@@ -105,12 +111,24 @@ def door(
     metrics = PrometheusObserver(snapshots, max_sets)
     known = tokens if tokens is not None else FakeTokens(argocd=TOKEN)
     observer = Observers([metrics, seen])
+    admins = admin_tokens if admin_tokens is not None else FakeTokens()
     endpoint = PluginEndpoint(
-        Answering(snapshots), snapshots, known, observer, max_body=max_body, body_timeout=body_timeout
+        Answering(snapshots),
+        snapshots,
+        known,
+        observer,
+        max_body=max_body,
+        body_timeout=body_timeout,
+        admin_tokens=admins,
     )
+
+    def admit(scope: Scope) -> None:
+        refuse_all_but_admins(scope, admins, known)
+
+    gate = AdminGate(Framework(lambda: api(Overview(snapshots))), observer, admit)
     readiness = Readiness(snapshots, known)
     routes: dict[str, App] = {PATH: endpoint, **ops_routes(readiness, metrics.text), **(more or {})}
-    made = Door(FrontDoor(routes, observer), endpoint, snapshots, clock, seen, readiness, routes)
+    made = Door(FrontDoor(routes, observer, gate), endpoint, snapshots, clock, seen, readiness, routes)
     if not empty:
         made.publish(snapshot if snapshot is not None else snapshot_of(tenants(10)))
     return made
@@ -120,17 +138,19 @@ def bearer(token: str | None) -> Headers:
     return [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
 
 
-def scope_of(method: str, path: str, headers: Headers) -> dict[str, Any]:
+def scope_of(method: str, target: str, headers: Headers) -> dict[str, Any]:
+    """Return the scope that uvicorn makes of a request line: the path is decoded, the query is not."""
+    path, _, query = target.partition("?")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode("utf-8", "surrogatepass"),
         "root_path": "",
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": headers,
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 4355),

@@ -13,6 +13,7 @@ from tests.web.harness import Reply, ask, door
 
 pytestmark = pytest.mark.anyio
 
+ADMIN_PATHS = {f"/api/admin/v1/{path}" for path in ("tenants", "tenants/{id}", "quarantine")}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
@@ -23,7 +24,7 @@ async def get(path: str, method: str = "GET") -> Reply:
 async def test_the_document_describes_every_path_that_is_served() -> None:
     document = (await get("/openapi.json")).json
 
-    assert set(document["paths"]) == {PATH, "/healthz", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {PATH, "/healthz", "/readyz", "/metrics", *ADMIN_PATHS}
     assert document["info"]["version"] == tenantry.__version__
     assert document["openapi"].startswith("3.1")
 
@@ -57,7 +58,7 @@ async def test_the_plugins_path_wants_a_token_and_tells_its_refusals() -> None:
 
     assert operation["security"] == [{"token": []}]
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert set(operation["responses"]) == {"200", "400", "401", "405", "408", "413", "500", "503"}
+    assert set(operation["responses"]) == {"200", "400", "401", "403", "405", "408", "413", "500", "503"}
 
 
 async def test_the_examples_of_the_document_are_answered() -> None:

@@ -72,7 +72,7 @@ async def test_a_fault_while_an_answer_is_made_is_a_message_and_never_a_part_of_
 
 
 async def test_without_the_framework_other_paths_are_told_in_our_shape() -> None:
-    app = FrontDoor({}, Recorder(), framework=False)
+    app = FrontDoor({}, Recorder())
 
     for path in ("/", "/docs", "/openapi.json"):
         reply = await ask(app, path=path)

@@ -162,8 +162,9 @@ class LogObserver:
         self._log.error("failed", error=type(error).__name__, at=_places(error))
 
     def told(self, event: str, fields: dict[str, object]) -> None:
-        """Write any other event."""
-        self._log.info(event, **fields)
+        """Write any other event; one that says what to do is a warning."""
+        tell = self._log.warning if "remedy" in fields else self._log.info
+        tell(event, **fields)
 
 
 def start_log(form: str, level: str, stream: TextIO = sys.stderr) -> tuple[LogObserver, LogWriter]:

@@ -86,6 +86,10 @@ class MountedTokens:
                     found = consumer
         return found
 
+    def shares_with(self, other: MountedTokens) -> bool:
+        """Tell whether some token is valid here and there."""
+        return not self._valid.keys().isdisjoint(other._valid)
+
     def reload(self) -> bool:
         """Read the files again and tell whether the tokens changed; what cannot be read keeps its last good ones."""
         return self._take(self._look())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -35,6 +36,15 @@ def wire_body(request: PluginRequest) -> bytes:
     return msgspec.json.encode(
         {"applicationSetName": request.application_set, "input": {"parameters": dict(request.parameters)}}
     )
+
+
+def is_base_url(given: str) -> bool:
+    """Tell whether a text is an address over HTTP that a path can be added to."""
+    try:
+        url = urlsplit(given)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and given.isprintable()
+    except ValueError:
+        return False
 
 
 def _json(text: str) -> str:

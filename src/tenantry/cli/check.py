@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tenantry.cli.options import SettingsSource, settings_options
-from tenantry.cli.output import output_option, print_document
+from tenantry.cli.output import output_option, plain, print_document
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
 from tenantry.core.errors import ConfigurationError
@@ -47,7 +47,7 @@ def _findings(source: SettingsSource) -> tuple[Snapshot | None, list[Finding]]:
         settings = source.load()
     except ConfigurationError as error:
         return None, _problems(error)
-    findings = [*_required(settings), *_unresolved(settings)]
+    findings = [*_required(settings), *_unresolved(settings), *_of_admin(settings)]
     if settings.source.url is None:
         return None, findings
     snapshot, found = asyncio.run(_probed(settings))
@@ -69,12 +69,33 @@ def _unresolved(settings: Settings) -> Iterator[Finding]:
     for where, text in (
         ("AUTH_TOKEN (tokens.value)", settings.tokens.value.reveal() if settings.tokens.value else ""),
         ("The token in tokens.file", _text_of(settings.tokens.file)),
+        ("TENANTRY_ADMIN_TOKEN", settings.admin.token.reveal() if settings.admin.token else ""),
+        ("The token in admin.token_file", _text_of(settings.admin.token_file)),
     ):
         if text.strip().startswith("$"):
             yield Finding(
                 f"{where} begins with '$': it is a Secret reference that nobody resolved.",
-                "Give tenantry the token that the reference leads to, and let the plugin's ConfigMap name the same.",
+                "Give tenantry the token that the reference leads to; a plugin's must be the one that Argo CD sends.",
             )
+
+
+def _of_admin(settings: Settings) -> Iterator[Finding]:
+    """Find what would keep an operator out, which is a note, and what would let others in."""
+    from tenantry.adapters.unix import obstacle_to
+    from tenantry.runtime import tokens_of
+
+    try:
+        tokens_of(settings, lambda *_: None)
+    except ConfigurationError as error:
+        yield from (
+            Finding(problem, "Make a new admin token, such as by `openssl rand -hex 32`.") for problem in error.problems
+        )
+    if why := obstacle_to(settings.admin_socket):
+        yield Finding(
+            f"The admin API's socket '{plain(str(settings.admin_socket))}' cannot be made ({why}).",
+            "Tenants are served all the same; for `tenantry tenants`, give another directory as data.directory.",
+            note=True,
+        )
 
 
 def _text_of(path: Path | None) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import click
 
-from tenantry.cli.asking import INPUT_HELP, question, wire_body
+from tenantry.cli.asking import INPUT_HELP, is_base_url, question, wire_body
 from tenantry.cli.options import SettingsSource, settings_options
 from tenantry.cli.output import output_option, print_document, print_table
 from tenantry.cli.reading import snapshot_now
@@ -32,12 +31,7 @@ class PluginUnreachable(TenantryError):
 
 
 def _base_url(_: click.Context, __: click.Parameter, given: str) -> str:
-    try:
-        url = urlsplit(given)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0 and given.isprintable()
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_base_url(given):
         raise click.BadParameter(f"{quoted(given)} is not the base URL of a plugin, such as http://plugin.argocd:8080")
     return given
 

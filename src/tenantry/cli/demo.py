@@ -73,10 +73,11 @@ def demo(*, once: bool, data_dir: Path, port: int, form: str) -> None:
         "TENANTRY_SOURCE_URL": f"sqlite:///{quote(str(database))}",
         "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{port}",
         "TENANTRY_SERVER_DRAIN": "0s",
+        "TENANTRY_SOURCE_STATE": "status",
         "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
         "TENANTRY_LOG_LEVEL": "warning",
     }
-    service = Service(load(None, environment, {}))
+    service = Service(load(None, environment, {"data.directory": str(data_dir)}))
 
     async def show(bound: int) -> None:
         answer = await ask(bound, token)

@@ -16,7 +16,9 @@ from tenantry.cli.compare import PluginUnreachable, compare
 from tenantry.cli.demo import demo
 from tenantry.cli.manifests import manifests
 from tenantry.cli.query import query
+from tenantry.cli.reaching import ServiceUnreachable
 from tenantry.cli.serve import serve
+from tenantry.cli.tenants import tenants
 from tenantry.core.errors import ConfigurationError, SourceError, TenantryError
 
 _EPILOG = "Exit codes: 0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable."
@@ -29,11 +31,11 @@ def commands() -> None:
 
     tenantry answers the ApplicationSet plugin generator. Begin with `tenantry demo`; then `tenantry check` and
     `tenantry query` on your own database, `tenantry compare` against what you run today, and `tenantry serve`.
-    `tenantry manifests` prints what Argo CD needs.
+    `tenantry manifests` prints what Argo CD needs, `tenantry tenants` asks the running service about a tenant.
     """
 
 
-for command in (serve, demo, check, query, compare, manifests):
+for command in (serve, demo, check, query, compare, manifests, tenants):
     commands.add_command(command)
 
 
@@ -65,6 +67,6 @@ def exit_code(error: TenantryError) -> int:
     match error:
         case ConfigurationError():
             return 2
-        case SourceError() | PluginUnreachable():
+        case SourceError() | PluginUnreachable() | ServiceUnreachable():
             return 3
     return 1

@@ -47,12 +47,17 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         wrapped = click.option(setting.flag or "", _parameter(setting), metavar=_metavar(setting), help=_help(setting))(
             wrapped
         )
+    return config_option(wrapped)
+
+
+def config_option(command: Command) -> Command:
+    """Add `--config` to a command."""
     return click.option(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="The configuration file (YAML); also TENANTRY_CONFIG.",
-    )(wrapped)
+    )(command)
 
 
 def _parameter(setting: Setting) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -20,6 +21,10 @@ _NO_PLAIN_TEXT = re.compile(r"[-+.0-9].*|y|yes|n|no|on|off", re.IGNORECASE)
 """What a reader of YAML 1.1, such as kubectl, takes for something else than a text, and one of YAML 1.2 does not."""
 
 
+_UNPRINTABLE = re.compile(r"[^\n -~]+")
+"""What may not be printable."""
+
+
 def output_option(command: Command) -> Command:
     """Add `-o table|json|yaml` to a command."""
     return click.option(
@@ -30,7 +35,8 @@ def output_option(command: Command) -> Command:
 def print_document(document: object, form: str) -> None:
     """Print a document as JSON or YAML."""
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        formatted = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+        click.echo(_UNPRINTABLE.sub(_escaped, formatted))
         return
     text = io.StringIO()
     _yaml(in_order=True).dump(document, text)
@@ -84,4 +90,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) ->
 def _cell(value: object) -> str:
     """Write a value on one line, without control characters: a terminal obeys some of them."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return plain(text)
+
+
+def plain(text: str) -> str:
+    """Return a text without control characters, line breaks among them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Write characters as JSON's escapes where they are not printable: the same JSON, and nothing to obey."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in found[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from tenantry.config.quantities import show_duration
@@ -11,6 +12,9 @@ from tenantry.core.errors import quoted
 
 OFF = "off"
 """In `naming`: no such field."""
+
+_LONGEST_SOCKET = 107
+"""Bytes of the path of a Unix socket, without the zero at its end (unix(7): `sun_path`)."""
 
 
 def take_contradictions(reading: Reading, settings: Settings) -> None:
@@ -37,6 +41,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
     if server.ops_address == server.address:
         yield ("server.ops_address", "server.address"), "server.ops_address is the same as server.address."
     yield from _of_fields(settings)
+    yield from _of_admin(settings)
     yield from _too_long(settings)
 
 
@@ -57,6 +62,25 @@ def _of_fields(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
                 "there, or leave it out here."
             )
             yield ("fields", "source.parameters"), why
+
+
+def _of_admin(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    admin, tokens = settings.admin, settings.tokens
+    if admin.token is not None and admin.token == tokens.value:
+        why = "admin.token is the same as tokens.value: whoever asks as Argo CD would be let into the admin API."
+        yield ("admin.token", "tokens.value"), why
+    if admin.token_file is not None and admin.token_file == tokens.file:
+        yield ("admin.token_file", "tokens.file"), "admin.token_file and tokens.file are the same file."
+    if admin.token_file is not None and admin.token_file.parent == tokens.directory:
+        why = "admin.token_file is in tokens.directory, where every file holds a plugin token."
+        yield ("admin.token_file", "tokens.directory"), why
+    length = len(os.fsencode(settings.admin_socket))
+    if length > _LONGEST_SOCKET:
+        why = (
+            f"The path of the admin API's socket has {length} bytes; a Unix socket takes {_LONGEST_SOCKET}. Give a "
+            "shorter one as admin.socket."
+        )
+        yield ("admin.socket", "data.directory"), why
 
 
 def _too_long(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

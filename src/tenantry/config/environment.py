@@ -29,7 +29,7 @@ def variables_of(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _is_left_out(name: str, value: str) -> bool:
     """Tell whether a variable is empty or a service link; a password or token is never taken for one."""
-    if name in ("DB_PASSWORD", "AUTH_TOKEN"):
+    if name in ("DB_PASSWORD", "AUTH_TOKEN", "TENANTRY_ADMIN_TOKEN"):
         return not value
     return not value.strip() or bool(_LINK_NAME.fullmatch(name) or _LINK_VALUE.fullmatch(value))
 

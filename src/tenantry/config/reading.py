@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from tenantry.config.table import Setting
 
+_FOR_FILES = {"tokens": "are tokens.file and tokens.directory", "admin": "is admin.token_file"}
+
 
 @dataclass(slots=True)
 class Reading:
@@ -38,7 +40,7 @@ class Reading:
         """Refuse a secret where people see it."""
         why = (
             f"It is given as the variable {setting.env} only, since files are shown around and flags stand in the list "
-            "of processes; for a token in a file there are tokens.file and tokens.directory."
+            f"of processes; for a token in a file there {_FOR_FILES.get(setting.section, '')}."
         )
         self.refuse(setting, origin, why)
 

@@ -185,6 +185,47 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Where tenantry keeps what is its own."""
+
+    directory: Annotated[
+        Path,
+        Told(
+            PATH,
+            "A directory that only the service's user can look into, made if it is not there. The socket of the admin "
+            "API is in it.",
+            "/var/lib/tenantry",
+        ),
+    ] = Path("tenantry-data")
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """Who may look into the running service. Its own user can, by the socket; over TCP nobody can without a token."""
+
+    token: Annotated[
+        Secret | None,
+        Told(
+            TOKEN,
+            "A token for the admin API over TCP, never one that Argo CD sends; by environment only.",
+            env="TENANTRY_ADMIN_TOKEN",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None, Told(PATH, "A file with such a token; re-read on change, as token files are.", "/run/admin-token")
+    ] = None
+    socket: Annotated[
+        Path | None,
+        Told(
+            PATH,
+            "The Unix socket of the admin API, where its path in data.directory would be too long.",
+            "/run/tenantry.sock",
+            unset="admin.sock in data.directory",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged, and how."""
 
@@ -212,8 +253,15 @@ class Settings:
     snapshot: SnapshotSettings = field(default_factory=SnapshotSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     fields: tuple[FieldShape, ...] = ()
     defaults: tuple[Layer, ...] = ()
     views: tuple[tuple[str, Mapping[str, object]], ...] = ()
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where the Unix socket of the admin API is."""
+        return self.admin.socket or self.data.directory / "admin.sock"

@@ -133,6 +133,18 @@ class RequestTooSlow(RequestRefused):
     remedy = "Check the network between Argo CD and tenantry."
 
 
+class InvalidQuery(RequestRefused):
+    """A query parameter of the admin API is not understood."""
+
+    remedy = "See /docs for what each path of the admin API takes."
+
+
+class NoSuchTenant(RequestRefused):
+    """There is no tenant with this id."""
+
+    remedy = "`tenantry tenants list` lists the tenants that there are."
+
+
 class NoSuchPath(RequestRefused):
     """There is nothing at this path."""
 
@@ -180,6 +192,34 @@ class UnresolvedToken(Unauthenticated):
 
 class UnknownToken(Unauthenticated):
     """The token is not one of tenantry's."""
+
+
+class MissingAdminToken(Unauthenticated):
+    """The request has no bearer token, which the admin API needs over TCP."""
+
+    remedy = "Send TENANTRY_ADMIN_TOKEN's value as `Authorization: Bearer …`, or use the socket in data.directory."
+
+
+class UnknownAdminToken(Unauthenticated):
+    """The token is not the admin token."""
+
+    remedy = "Compare it with TENANTRY_ADMIN_TOKEN and admin.token_file of the service."
+
+
+class Forbidden(TenantryError):
+    """The token is valid, but not here."""
+
+
+class AdminTokenAtPlugin(Forbidden):
+    """The token is the admin token, which the plugin's path does not take."""
+
+    remedy = "Put one of tenantry's plugin tokens into the Secret that the plugin's ConfigMap names."
+
+
+class PluginTokenAtAdmin(Forbidden):
+    """The token is a plugin token, which the admin API does not take."""
+
+    remedy = "Use the admin token, or the socket in data.directory; the two kinds of token have to differ."
 
 
 # --- not now ---------------------------------------------------------------------------------------------------

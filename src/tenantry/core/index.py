@@ -43,7 +43,8 @@ class SnapshotIndex:
     @property
     def shards(self) -> Mapping[int, Mapping[str, int]]:
         """The shards of tenants, by count and id: of this snapshot, or of the one before where nobody asked yet."""
-        return {**self._shards_before, **self._shards}
+        known = {**self._shards_before, **self._shards}
+        return dict(list(known.items())[-MOST_COUNTS:])
 
     def chosen(self, selection: Selection) -> Steps[list[Tenant]]:
         """Return the tenants that a selection asks for, in order of id."""

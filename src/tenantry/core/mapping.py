@@ -63,6 +63,8 @@ class NotServed(msgspec.Struct, frozen=True, gc=False):
     """A row whose state is not deployed."""
 
     id: str
+    state: str | None
+    """None where it is NULL."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class RowMapping:
     _defaults: Defaults = field(init=False, repr=False, compare=False)
     _allowing: Allowing = field(init=False, repr=False, compare=False)
     _missing: dict[tuple[int, ...], tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    _states: dict[str, str] = field(init=False, repr=False, compare=False)
     _computing: tuple[Callable[[str], str], ...] = field(init=False, repr=False, compare=False)
     _in_order: Callable[[tuple[object, ...]], tuple[object, ...]] | None = field(init=False, repr=False, compare=False)
     has_json: bool = field(init=False, repr=False, compare=False)
@@ -118,6 +121,7 @@ class RowMapping:
         put("_is_plain", plain and serve is None and len(self.columns) == len(self.fields))
         put("_id_position", self._positions[self.shape.id])
         put("_missing", {})
+        put("_states", {})
         self._put_names(naming)
 
     def _put(self, name: str, value: object) -> None:
@@ -174,6 +178,21 @@ class RowMapping:
             return None
         return text if text and not text.isspace() else None
 
+    def state_of(self, row: Row) -> str | None:
+        """Return the state of a row as `source.serve` would name it, one text for all rows that have it.
+
+        None where it is NULL or no text, and without a column that holds it.
+        """
+        if self.shape.state is None:
+            return None
+        position = self._positions[self.shape.state]
+        value = row[position]
+        try:
+            text = None if value is None else self._text(position, value)
+        except NoText:
+            return None
+        return None if text is None else self._states.setdefault(text, text)
+
     def map(self, row: Row, number: int) -> Draft | NotServed | Unusable:
         """Map one row; what is wrong with it is told, not raised, since other rows go on."""
         if self._is_plain:
@@ -197,7 +216,7 @@ class RowMapping:
         """Map a row with an id; raises _InColumn."""
         with _telling(self.shape.state or "") as look_at:
             if not self._is_served(row):
-                return NotServed(tenant)
+                return NotServed(tenant, self.state_of(row))
             parsed: list[Json] = []
             for position, this in enumerate(self.fields):
                 look_at(this.column.name)

@@ -50,8 +50,11 @@ class Snapshot:
     rows: int
     """Rows read, served or not."""
 
+    retired: Mapping[str, str | None] = field(default_factory=dict)
+    """The states of those whose row is not served, by id, in order of id; only for people to look at."""
+
     quarantined: tuple[Unusable, ...] = ()
-    kept_in_doubt: int = 0
+    in_doubt: frozenset[str] = frozenset()
     """Tenants without a served row that stay, since some row may be theirs: it has no usable id, or another's."""
 
     complete: bool = True
@@ -64,6 +67,11 @@ class Snapshot:
     def fields(self) -> tuple[Field, ...]:
         """The fields that are made from columns, in order of name."""
         return self.mapping.fields
+
+    @property
+    def kept_in_doubt(self) -> int:
+        """How many tenants stay in doubt."""
+        return len(self.in_doubt)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -164,9 +172,10 @@ class SnapshotBuilder:
             for tenant in some:
                 self._keep_last_good(tenant)
             yield
-        kept_in_doubt = self._keep_in_doubt()
+        in_doubt = self._keep_in_doubt()
         yield
         tree = yield from self._tree()
+        retired = yield from self._retired()
         tenants, revision = yield from self._tenants_and_revision(tree)
         unusable = [entry for tenant in self._unusable if isinstance(entry := self._entries[tenant], Unusable)]
         was_complete = self._previous is not None and self._previous.complete
@@ -177,8 +186,9 @@ class SnapshotBuilder:
             tree=tree,
             position=position,
             rows=self._rows,
+            retired=retired,
             quarantined=tuple(sorted((*unusable, *self._nameless), key=lambda row: row.row)),
-            kept_in_doubt=kept_in_doubt,
+            in_doubt=in_doubt,
             views=self._views,
             complete=was_complete or not (self._nameless or any(not row.kept for row in unusable)),
         )
@@ -191,17 +201,33 @@ class SnapshotBuilder:
                 self._kept[tenant] = carried
             self._entries[tenant] = msgspec.structs.replace(row, kept=carried is not None)
 
-    def _keep_in_doubt(self) -> int:
+    def _keep_in_doubt(self) -> frozenset[str]:
         """Keep every tenant of the snapshot before that has no served row, while it is not known whose some row is."""
         doubtful = [*self._nameless, *self._surplus]
         if not doubtful:
-            return 0
+            return frozenset()
         gone = [tenant for tenant in self._known if isinstance(self._entries.get(tenant), NotServed | None)]
         for tenant in gone:
             carried = self._last_good.of(tenant, doubtful[0])
             if carried is not None:
                 self._kept[tenant] = carried
-        return len(gone)
+        return frozenset(gone)
+
+    def _retired(self) -> Steps[dict[str, str | None]]:
+        """Return the states of the rows that are not served; none where every state is."""
+        states: dict[str, str | None] = {}
+        if self._mapping.shape.serve is None:
+            return states
+        ids: list[str] = []
+        for some in sliced(list(self._entries.items())):
+            ids += [tenant for tenant, entry in some if isinstance(entry, NotServed) and tenant not in self._kept]
+            yield
+        ids.sort()
+        yield
+        for part in sliced(ids):
+            states.update((tenant, self._entries[tenant].state) for tenant in part)  # type: ignore[union-attr]
+            yield
+        return states
 
     def _tree(self) -> Steps[Tree]:
         """Find the layout that all rows have together, and quarantine those that do not fit; raises TooManyLeaves."""

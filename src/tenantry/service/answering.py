@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tenantry.core.answer import Answer, make_answer
@@ -53,6 +53,11 @@ class Answering:
             return await self._made_once(index, selection)
         self._answers.move_to_end(selection)
         return answer
+
+    @property
+    def counts(self) -> Collection[int]:
+        """The counts of shards that ApplicationSets lately asked for."""
+        return () if self._index is None else self._index.shards.keys()
 
     def _index_of(self, snapshot: Snapshot) -> SnapshotIndex:
         """Return what was sorted of a snapshot; with another one, all that came from the one before is let go."""

@@ -102,6 +102,7 @@ class Refresher:
             self._observer.failed(error)
         else:
             changed = previous is None or previous.revision != snapshot.revision
+            await driven(self._holder.sightings.note(snapshot.quarantined))
             self._holder.publish(snapshot, began)
             if previous is None:
                 settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tenantry.core.errors import LastGoodUnknown, NoSnapshot, NotReady, SnapshotTooOld, SourceError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.ports import Clock
+from tenantry.service.sighting import Sightings
 
 _MOST_ROWS_TOLD = 3
 
@@ -19,6 +20,7 @@ class SnapshotHolder:
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
         self._last_error: SourceError | None = None
+        self.sightings = Sightings(clock)
 
     @property
     def latest(self) -> Snapshot | None:
@@ -40,6 +42,12 @@ class SnapshotHolder:
         """Remember why there is nothing newer."""
         self._last_error = error
 
+    def seen(self) -> Snapshot:
+        """Return the latest snapshot to look at, answered from or not; raises NoSnapshot before the first."""
+        if self._snapshot is None:
+            raise self._none_yet()
+        return self._snapshot
+
     def current(self) -> Snapshot:
         """Return the snapshot to answer from; raises NotReady if there is none that may be used."""
         snapshot = self._snapshot
@@ -51,7 +59,7 @@ class SnapshotHolder:
             raise last_good_unknown(snapshot)
         return snapshot
 
-    def _none_yet(self) -> NotReady:
+    def _none_yet(self) -> NoSnapshot:
         if self._last_error is None:
             return NoSnapshot()
         return NoSnapshot(f"The tenants have not been read yet: {self._last_error.what}")

@@ -14,13 +14,15 @@ from starlette.exceptions import HTTPException
 
 import tenantry
 from tenantry.core.errors import InternalError, MethodNotAllowed, NoSuchPath
+from tenantry.service.overview import Overview
+from tenantry.web.admin import add_admin
 from tenantry.web.failures import JSON, error_body
 from tenantry.web.page import DOCS_PAGE
 from tenantry.web.schema import COMPONENTS, PATHS
 
 
-def api() -> FastAPI:
-    """Return the framework's application."""
+def api(overview: Overview) -> FastAPI:
+    """Return the framework's application, which shows `overview` to admins."""
     app = FastAPI(
         title="tenantry",
         version=tenantry.__version__,
@@ -31,7 +33,9 @@ def api() -> FastAPI:
         redirect_slashes=False,
     )
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+    add_admin(app, overview)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _refused)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
@@ -52,7 +56,19 @@ def _document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document: the framework's, and what stands in front of it."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
-        document["paths"] = {**PATHS, **document.get("paths", {})}
-        document.setdefault("components", {}).update(COMPONENTS)
+        document["paths"] = {**PATHS, **_without_validation(document.get("paths", {}))}
+        components = document.setdefault("components", {})
+        for kind, ours in COMPONENTS.items():
+            components[kind] = {**components.get(kind, {}), **ours}
+        for name in ("HTTPValidationError", "ValidationError"):
+            components["schemas"].pop(name, None)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _without_validation(paths: dict[str, Any]) -> dict[str, Any]:
+    """Take out the 422 that the framework promises: our refusal of a query is a 400 with a message."""
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    return paths

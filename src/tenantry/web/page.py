@@ -45,6 +45,9 @@ const draw = (document_) => {
       for (const example of Object.values(body || {})) {
         make("pre", JSON.stringify(example.value, null, 2), section);
       }
+      for (const parameter of operation.parameters || []) {
+        make("p", `${parameter.name} (${parameter.in}): ${parameter.description}`, section);
+      }
       const table = make("table", "", section);
       for (const [status, answer] of Object.entries(operation.responses)) {
         const row = make("tr", "", table);

@@ -63,11 +63,16 @@ class PluginEndpoint:
         *,
         max_body: int,
         body_timeout: float,
+        admin_tokens: Tokens | None = None,
     ) -> None:
-        """Take bodies of at most `max_body` bytes that arrive within `body_timeout` seconds."""
+        """Take bodies of at most `max_body` bytes that arrive within `body_timeout` seconds.
+
+        One of `admin_tokens` is refused by name.
+        """
         self._answering = answering
         self._snapshots = snapshots
         self._tokens = tokens
+        self._admin_tokens = admin_tokens
         self._observer = observer
         self._max_body = max_body
         self._body_timeout = body_timeout
@@ -81,7 +86,7 @@ class PluginEndpoint:
         consumer = name = ""
         try:
             _refuse_other_methods(scope)
-            consumer = consumer_of(scope, self._tokens)
+            consumer = consumer_of(scope, self._tokens, self._admin_tokens)
             body = await self._body(scope, receive)
             if not body:
                 _refuse_lost_body(scope)
@@ -113,7 +118,7 @@ class PluginEndpoint:
             return None
         began = time.perf_counter()
         try:
-            consumer = consumer_of(scope, self._tokens)
+            consumer = consumer_of(scope, self._tokens, self._admin_tokens)
             prepared = self._known(body)
             if prepared is None:
                 return None

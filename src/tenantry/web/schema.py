@@ -80,7 +80,10 @@ COMPONENTS: dict[str, Any] = {
             ],
         },
     },
-    "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    "securitySchemes": {
+        "token": {"type": "http", "scheme": "bearer", "description": "A plugin token: what Argo CD sends."},
+        "adminToken": {"type": "http", "scheme": "bearer", "description": "The admin token; not needed on the socket."},
+    },
 }
 
 
@@ -112,6 +115,7 @@ _EXECUTE: dict[str, Any] = {
         "200": _json({"$ref": "#/components/schemas/PluginAnswer"}, "The tenants that the ApplicationSet asked for."),
         "400": _json(_MESSAGE, "The body is not a plugin request, or asks for a field that there is not."),
         "401": _json(_MESSAGE, "No token, an unknown one, or an unresolved Secret reference."),
+        "403": _json(_MESSAGE, "An admin token, which the plugin's path does not take."),
         "405": _json(_MESSAGE, "Not a POST."),
         "408": _json(_MESSAGE, "The body did not arrive in time."),
         "413": _json(_MESSAGE, "The body is too large."),
