@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tenantry.core.columns import Kind
 from tenantry.core.errors import BrokenView, InvalidParameter, RequestRefused, TenantryError, UnknownParameter
+from tenantry.core.fields import Naming
 from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import parse_selection
 from tenantry.core.sharding import shard_of
@@ -177,6 +178,22 @@ def test_tenants_that_are_named_by_id_are_those_that_a_look_at_all_would_find(id
     wanted = [row["tenant"] for row in ROWS if row["tenant"] in ids and (row["status"] or "") == status]
 
     assert chosen(tenant=ids, status=status) == wanted
+
+
+@pytest.mark.parametrize("name", ["tenantLabel", "tenantName"])
+def test_tenants_are_found_by_a_computed_name_also_where_their_id_is_not_served(name: str) -> None:
+    snapshot = snapshot_of([{"tenant": "Acme Corp", "plan": "pro"}], naming=Naming(), parameters=("plan",))
+    (served,) = sets_of(answer_to(snapshot))
+
+    assert sets_of(answer_to(snapshot, {name: served[name]})) == [served]
+    assert sets_of(answer_to(snapshot, {"selector": f"{name}={served[name]}"})) == [served]
+
+
+def test_an_id_in_json_is_compared_as_it_is_served() -> None:
+    snapshot = snapshot_of([{"tenant": '"a"'}, {"tenant": '"b"'}], columns_of(tenant=Kind.JSON))
+
+    assert sets_of(answer_to(snapshot, {"tenant": "a"})) == [{"tenant": "a"}]
+    assert sets_of(answer_to(snapshot, {"selector": "tenant in (b)"})) == [{"tenant": "b"}]
 
 
 # --- selector, view, shard, allowEmpty ---

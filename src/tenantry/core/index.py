@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
+from tenantry.core.columns import Kind
 from tenantry.core.selection import Condition, Matching, Selection
 from tenantry.core.sharding import shard_of
 from tenantry.core.snapshot import Snapshot
@@ -77,8 +78,12 @@ class SnapshotIndex:
         return list(tenants.values())
 
     def _is_id(self, place: Place) -> bool:
+        """Tell whether the id stands there as it is; where it is not served, computed fields have its position."""
         mapping = self.snapshot.mapping
-        return not place.leaf and place.position == mapping.position_of(mapping.shape.id)
+        if place.make is not None or place.position != mapping.position_of(mapping.shape.id):
+            return False
+        # The id is the text of JSON, its quotes included, and not the value or a leaf of it.
+        return mapping.fields[place.position].kind is not Kind.JSON
 
     def _groups(self, place: Place) -> Steps[Groups]:
         groups = self._by_place.get(place)
