@@ -169,6 +169,16 @@ def test_a_number_that_no_float_holds_is_never_sent_as_one(row: Row, shape: Fiel
     assert one({"settings": '{"b": "1e309"}'}, FieldShape("settings", native=True))["settings"] == {"b": "1e309"}
 
 
+@pytest.mark.parametrize("written", ["²", "١٢", "\uff11\uff12", "-\u0661"])
+def test_a_native_number_in_digits_that_json_does_not_know_quarantines_its_row_alone(written: str) -> None:
+    """A float made of them, or a number that is none in the answer, would stop all tenants."""
+    rows: list[Row] = [{"tenant": "a", "seats": "2"}, {"tenant": "b", "seats": written}]
+    snapshot = snapshot_of(rows, COLUMNS, fields=(FieldShape("seats", kind=Kind.NUMBER, native=True),))
+
+    assert [item["seats"] for item in sets_of(answer_to(snapshot))] == [2]
+    assert [row.sentence for row in snapshot.quarantined] == ["Row 2, column 'seats', is not a number."]
+
+
 def test_native_values_compare_as_text_all_the_same() -> None:
     snapshot = snapshot_of(
         [{"tenant": "a", "settings": '{"on": true}'}], COLUMNS, fields=(FieldShape("settings", native=True),)

@@ -29,7 +29,9 @@ def test_a_number_is_written_without_exponent(written: str, canonical: str) -> N
     assert number_text(written) == canonical
 
 
-@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "1e401", "1e999999999", "acme", ""])
+@pytest.mark.parametrize(
+    "written", ["NaN", "Infinity", "-Infinity", "1e401", "1e999999999", "acme", "", "²", "-²", "١٢", "\uff11.5"]
+)
 def test_what_is_no_finite_number_has_no_text(written: str) -> None:
     with pytest.raises(NoText):
         number_text(written)

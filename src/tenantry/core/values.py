@@ -31,6 +31,9 @@ class NoText(Exception):
 
 def number_text(text: str) -> str:
     """Write a number without exponent, keeping its scale: `1.50` stays, `1e+20` is spelt out."""
+    if not text.isascii():
+        # Digits of other scripts are some to Python, and neither to JSON nor to a database.
+        raise NoText("is not a number")
     if text.isdigit() or (text[:1] == "-" and text[1:].isdigit()):
         return text if text != "-0" else "0"
     try:
