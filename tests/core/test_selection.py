@@ -12,8 +12,8 @@ from tenantry.core.columns import Kind
 from tenantry.core.errors import BrokenView, InvalidParameter, RequestRefused, TenantryError, UnknownParameter
 from tenantry.core.fields import Naming
 from tenantry.core.index import SnapshotIndex
-from tenantry.core.selection import parse_selection
-from tenantry.core.sharding import shard_of
+from tenantry.core.selection import Shard, parse_selection
+from tenantry.core.sharding import MOST_SHARDS, shard_of
 from tenantry.core.steps import at_once
 from tests.builders import answer_to, columns_of, sets_of, snapshot_of
 
@@ -105,6 +105,34 @@ def test_dots_reach_items_of_lists_and_keys_with_dots_as_argo_cd_flattens_them()
 
 def test_a_dot_at_the_end_names_another_leaf() -> None:
     assert chosen(**{"settings.tier.": "gold"}) == []
+
+
+def test_a_leaf_that_a_tenant_does_not_have_meets_no_condition_in_a_shard_either() -> None:
+    assert chosen(settings__tags__0="eu", shard={"index": 0, "count": 1}) == ["a"]
+
+
+@pytest.mark.parametrize("beside", [{}, {"shard": {"index": 0, "count": 1}}])
+def test_an_object_equals_no_text(beside: dict[str, object]) -> None:
+    assert chosen(settings="x", **beside) == []
+
+
+def test_a_tenant_with_two_texts_at_one_path_is_found_once_by_each() -> None:
+    """Items of lists may have keys with dots of their own."""
+    rows: list[dict[str, object]] = [
+        {"tenant": "a", "settings": '{"l": [{"x.y": "1", "x": {"y": "2"}}]}'},
+        {"tenant": "b", "settings": '{"l": [{"x.y": "1", "x": {"y": "1"}}]}'},
+    ]
+    snapshot = snapshot_of(rows, COLUMNS)
+
+    def found(parameters: dict[str, object]) -> list[str]:
+        return [item["tenant"] for item in sets_of(answer_to(snapshot, parameters))]
+
+    for beside in ({}, {"shard": {"index": 0, "count": 1}}):
+        assert found({"settings.l.0.x.y": "1", **beside}) == ["a", "b"]
+        assert found({"settings.l.0.x.y": "2", **beside}) == ["a"]
+        assert found({"settings.l.0.x.y": ["2", "1"], **beside}) == ["a", "b"]
+        assert found({"selector": "settings.l.0.x.y=2", **beside}) == ["a"]
+        assert found({"selector": "settings.l.0.x.y!=2", **beside}) == ["b"]
 
 
 def test_a_leaf_that_no_tenant_has_matches_none_and_is_no_error() -> None:
@@ -282,6 +310,26 @@ def test_views_all_hold_and_so_does_what_is_asked_beside_them() -> None:
     assert with_views(view="live", selector="settings.tier=silver", seats="1.50") == ["b"]
 
 
+def test_a_view_may_be_a_shard_and_the_shards_of_request_and_views_all_hold() -> None:
+    snapshot = snapshot_of(
+        [{"tenant": f"t{n}"} for n in range(40)], views=(("half", {"shard": {"index": 1, "count": 2}}),)
+    )
+
+    def found(parameters: dict[str, object]) -> list[str]:
+        return [item["tenant"] for item in sets_of(answer_to(snapshot, parameters))]
+
+    half = [tenant for tenant in snapshot.tenants if shard_of(tenant, 2) == 1]
+    third = [tenant for tenant in half if shard_of(tenant, 3) == 1]
+    assert found({"view": "half"}) == half
+    assert found({"view": "half", "shard": {"index": 1, "count": 3}}) == third
+    assert 0 < len(third) < len(half) < 40
+
+
+def test_where_there_are_no_views_that_is_told() -> None:
+    with pytest.raises(UnknownParameter, match=r"'gold' from ApplicationSet 'test'\. The configuration has no views\."):
+        chosen(view="gold")
+
+
 @pytest.mark.parametrize(
     ("view", "told"),
     [
@@ -346,6 +394,8 @@ def test_a_shard_holds_beside_all_else() -> None:
         ({"index": 0.5, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
         ({"index": True, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
         ({"index": None, "count": 2}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": "1" * 10, "count": 4}, "Input parameter 'shard' has no whole number as its index."),
+        ({"index": "1" * 5000, "count": 4}, "Input parameter 'shard' has no whole number as its index."),
         ({"index": "٣", "count": 4}, "Input parameter 'shard' has no whole number as its index."),
     ],
 )
@@ -354,6 +404,25 @@ def test_a_shard_that_is_none_is_refused(shard: object, told: str) -> None:
         answer_to(MANY, {"shard": shard})
 
     assert refused.value.message.startswith(told)
+
+
+def test_there_may_be_as_many_shards_as_the_refusal_says() -> None:
+    assert parse_selection({"shard": {"index": 1023, "count": 1024}}, MANY.vocabulary, "x").shards == (
+        Shard(MOST_SHARDS, MOST_SHARDS - 1),
+    )
+
+
+@pytest.mark.parametrize("parameters", [{}, {"view": "gold"}])
+@pytest.mark.parametrize(("value", "allowed"), [(True, True), ("true", True), (False, False), ("false", False)])
+def test_allow_empty_is_known_of_a_request_and_makes_no_other_selection(
+    parameters: dict[str, object], value: object, allowed: bool
+) -> None:
+    without = parse_selection(parameters, VIEWED.vocabulary, "x")
+    selection = parse_selection({**parameters, "allowEmpty": value}, VIEWED.vocabulary, "x")
+
+    assert selection.allow_empty is allowed
+    assert without.allow_empty is False
+    assert selection == without
 
 
 @pytest.mark.parametrize("value", [True, False, "true", "false"])
@@ -400,16 +469,56 @@ def test_what_is_looked_up_is_what_a_look_at_every_tenant_would_find(requests: l
         assert found == [tenant for tenant in snapshot.tenants.values() if all(holds(tenant) for holds in predicates)]
 
 
-def test_the_shards_of_the_tenants_before_are_not_computed_again() -> None:
-    ask_shard = parse_selection({"shard": {"index": 0, "count": 5}}, MANY.vocabulary, "x")
+def asked(index: SnapshotIndex, parameters: dict[str, object]) -> None:
+    """Look up what a request asks for."""
+    at_once(index.chosen(parse_selection(parameters, index.snapshot.vocabulary, "x")))
+
+
+def test_the_shards_of_the_tenants_before_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first = SnapshotIndex(MANY)
-    at_once(first.chosen(ask_shard))
+    asked(first, {"shard": {"index": 0, "count": 5}})
     rows: list[dict[str, object]] = [{"tenant": f"t{n:03}", "status": "active"} for n in range(50, 120)]
     second = SnapshotIndex(snapshot_of(rows, previous=MANY), SnapshotIndex(MANY, first))
+    computed: list[str] = []
 
-    at_once(second.chosen(ask_shard))
+    def computing(tenant: str, count: int) -> int:
+        computed.append(tenant)
+        return shard_of(tenant, count)
+
+    monkeypatch.setattr("tenantry.core.index.shard_of", computing)
+    asked(second, {"shard": {"index": 0, "count": 5}})
 
     assert second.shards[5] == {f"t{n:03}": shard_of(f"t{n:03}", 5) for n in range(50, 120)}
-    assert {tenant: second.shards[5][tenant] for tenant in list(first.shards[5])[50:]} == dict(
-        list(first.shards[5].items())[50:]
-    )
+    assert computed == [f"t{n:03}" for n in range(100, 120)]
+
+
+def test_the_shards_that_are_known_are_those_of_the_counts_asked_for_last() -> None:
+    first = SnapshotIndex(MANY)
+    for count in (2, 3, 4, 5, 6):
+        asked(first, {"shard": {"index": 0, "count": count}})
+    second = SnapshotIndex(MANY, first)
+    assert list(first._shards) == list(first.shards) == list(second.shards) == [3, 4, 5, 6]
+
+    asked(second, {"shard": {"index": 0, "count": 3}})
+    asked(second, {"shard": {"index": 0, "count": 7}})
+
+    assert list(second.shards) == [5, 6, 3, 7]
+
+
+def test_tenants_are_kept_sorted_by_the_few_fields_asked_for_last() -> None:
+    snapshot = snapshot_of([{"tenant": "a", **{f"f{n}": "x" for n in range(6)}}])
+    index = SnapshotIndex(snapshot)
+
+    for n in (0, 1, 2, 3, 0, 4):
+        asked(index, {f"f{n}": "x"})
+
+    assert [place.name for place in index._by_place] == ["f2", "f3", "f0", "f4"]
+
+
+def test_so_are_the_parts_of_a_few_counts() -> None:
+    index = SnapshotIndex(MANY)
+
+    for count in (1, 2, 3, 4, 1, 5):
+        asked(index, {"shard": {"index": 0, "count": count}})
+
+    assert list(index._by_count) == [3, 4, 1, 5]
