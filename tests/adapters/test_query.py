@@ -150,6 +150,12 @@ PARAMETER = "source.query has a parameter: there is nobody to give it a value."
             "(SELECT slug FROM customer OFFSET 5)",
             CUT,
         ),
+        ("SELECT slug FROM customer FETCH FIRST 5 ROWS ONLY", CUT),
+        ("SELECT slug FROM customer UNION ALL SELECT name FROM plan LIMIT 5", CUT),
+        ("(SELECT slug FROM customer) LIMIT 5", CUT),
+        ("((SELECT slug FROM customer LIMIT 5))", CUT),
+        ("((SELECT slug FROM customer) LIMIT 5)", CUT),
+        ("(SELECT slug FROM customer LIMIT 5) OFFSET 3", CUT),
         ("SELECT slug FROM customer TABLESAMPLE SYSTEM (5)", ("source.query takes a sample: each read would be another "
          "one.")),
         ("SELECT nextval('s') AS n, slug FROM customer", "source.query calls nextval, which does more than read."),

@@ -134,13 +134,12 @@ def _cuts(root: exp.Query) -> Iterator[str]:
     """Refuse what serves a part of the rows: the next sign-up would then take a tenant out."""
     from sqlglot import exp
 
-    outermost: exp.Expr = root
-    while isinstance(outermost, exp.Subquery):
-        outermost = outermost.this
-    for one in dict.fromkeys((root, outermost)):
-        if any(one.args.get(cut) for cut in ("limit", "offset", "fetch")):
-            yield "has a LIMIT or OFFSET: each new tenant would take another one out. For a part of them take a shard."
-            break
+    # Each pair of parentheses may have one of its own.
+    levels: list[exp.Expr] = [root]
+    while isinstance(levels[-1], exp.Subquery):
+        levels.append(levels[-1].this)
+    if any(level.args.get(cut) for level in levels for cut in ("limit", "offset")):
+        yield "has a LIMIT or OFFSET: each new tenant would take another one out. For a part of them take a shard."
     if any(root.find_all(exp.TableSample)):
         yield "takes a sample: each read would be another one."
 
