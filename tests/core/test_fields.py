@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tenantry.core.allowing import pattern_of
 from tenantry.core.columns import Kind
 from tenantry.core.defaults import Layer, merged
-from tenantry.core.errors import RefusedColumn, UnknownParameter
+from tenantry.core.errors import MissingColumn, RefusedColumn, UnknownParameter
 from tenantry.core.fields import FieldShape, Naming
 from tenantry.core.naming import tenant_label, tenant_name
 from tenantry.core.snapshot import Snapshot
@@ -61,8 +61,45 @@ def test_one_column_may_be_served_under_two_names() -> None:
 
 
 def test_a_column_that_a_field_is_made_from_must_exist() -> None:
-    with pytest.raises(Exception, match="Column 'paln' of table 'organization' does not exist"):
+    with pytest.raises(MissingColumn, match="Column 'paln' of table 'organization' does not exist"):
         served([], FieldShape("tier", column="paln"))
+    with pytest.raises(MissingColumn, match="Columns 'paln', 'saets' of table 'organization' do not exist"):
+        served([], FieldShape("tier", column="paln"), FieldShape("number", column="saets"))
+
+
+def test_a_field_may_have_a_dotted_name_beside_fields_that_are_no_json() -> None:
+    columns = columns_of(tenant=Kind.TEXT, plan=Kind.TEXT, next=Kind.TEXT, **{"plan.old": Kind.TEXT})
+    rows: list[Row] = [{"tenant": "a", "plan": "pro", "plan.old": "free", "next": "gold"}]
+    shapes = (FieldShape("plan.old", allow=("free",)), FieldShape("plan.new", column="next"))
+
+    (found,) = sets_of(answer_to(snapshot_of(rows, columns, fields=shapes)))
+
+    assert found == {"tenant": "a", "plan": "pro", "plan.new": "gold", "plan.old": "free"}
+
+
+def test_bytes_are_refused_whatever_they_are_declared_to_be() -> None:
+    with pytest.raises(RefusedColumn, match="column 'logo' holds bytes"):
+        snapshot_of([], columns_of(tenant=Kind.TEXT, logo=Kind.BYTES), fields=(FieldShape("logo", kind=Kind.TEXT),))
+
+
+def test_a_column_that_looks_like_a_secret_is_served_where_a_field_is_told_to_be_made_from_it() -> None:
+    columns = columns_of(tenant=Kind.TEXT, password=Kind.TEXT, api_key=Kind.TEXT)
+    rows: list[Row] = [{"tenant": "a", "password": "x", "api_key": "y"}]
+    shapes = (FieldShape("password"), FieldShape("access", column="api_key"))
+
+    assert sets_of(answer_to(snapshot_of(rows, columns, fields=shapes))) == [
+        {"tenant": "a", "password": "x", "access": "y"}
+    ]
+
+
+def test_all_that_is_wrong_with_the_columns_is_told_at_once() -> None:
+    with pytest.raises(RefusedColumn) as refused:
+        snapshot_of([], columns_of(tenant=Kind.TEXT, logo=Kind.BYTES, password=Kind.TEXT))
+
+    assert refused.value.what == (
+        "Table 'organization': column 'logo' holds bytes, which have no text; column 'password' looks like a secret "
+        "and is served only if source.parameters names it."
+    )
 
 
 def test_names_and_labels_are_made_from_the_id_beside_the_columns() -> None:
@@ -81,6 +118,19 @@ def test_computed_fields_stand_in_order_of_name_and_can_be_renamed_or_switched_o
     )
 
     assert list(sets_of(answer_to(snapshot))[0]) == ["appName", "tenant", "zone"]
+
+
+def test_computed_fields_are_as_long_as_is_told_and_have_a_hash_where_all_shall_have_one() -> None:
+    long = "a-very-long-name-of-a-tenant-" * 2
+    snapshot = snapshot_of(
+        [{"tenant": "a"}, {"tenant": long}], columns_of(tenant=Kind.TEXT), naming=Naming(length=25, always_hash=True)
+    )
+
+    assert [(item["tenantName"], item["tenantLabel"]) for item in sets_of(answer_to(snapshot))] == [
+        (tenant_name(tenant, 25, always_hash=True), tenant_label(tenant, always_hash=True)) for tenant in ("a", long)
+    ]
+    assert tenant_name("a", always_hash=True) != tenant_name("a")
+    assert tenant_label("a", always_hash=True) != tenant_label("a")
 
 
 def test_a_column_with_the_name_of_a_computed_field_is_refused() -> None:
@@ -105,6 +155,8 @@ def test_tenants_are_found_by_a_computed_name() -> None:
     ("kind", "written", "text"),
     [
         (Kind.NUMBER, "007", "7"),
+        (Kind.NUMBER, "-007", "-7"),
+        (Kind.NUMBER, "\N{NO-BREAK SPACE}5 ", "5"),
         (Kind.NUMBER, "1.50", "1.50"),
         (Kind.NUMBER, "1e3", "1000"),
         (Kind.BOOLEAN, "t", "true"),
@@ -147,12 +199,18 @@ def test_a_native_field_keeps_its_json_type_and_null_is_still_no_null(
 
 
 def test_native_json_keeps_the_types_of_its_leaves_and_empty_lists() -> None:
-    row: Row = {"settings": '{"n": 9007199254740993, "x": 1.50, "on": true, "text": "1", "none": null, "list": []}'}
+    row: Row = {
+        "settings": '{"n": 9007199254740993, "x": 1.50, "on": true, "off": false, "text": "1", "none": null, '
+        '"list": [], "more": [1, false, null, "2", {"x": 3}]}'
+    }
     snapshot = snapshot_of([{"tenant": "a", **row}], COLUMNS, fields=(FieldShape("settings", native=True),))
 
     body = answer_to(snapshot).body.decode()
 
-    assert '"settings":{"list":[],"n":9007199254740993,"none":"","on":true,"text":"1","x":1.50}' in body
+    assert (
+        '"settings":{"list":[],"more":[1,false,"","2",{"x":3}],"n":9007199254740993,"none":"","off":false,"on":true,'
+        '"text":"1","x":1.50}'
+    ) in body
 
 
 @pytest.mark.parametrize(
@@ -242,6 +300,54 @@ def test_a_layer_sees_the_defaults_of_the_layers_before_it() -> None:
     assert one({}, FieldShape("seats", default="1"), defaults=layers)["settings"] == {"cpu": "2"}
 
 
+def test_a_layer_sees_the_defaults_of_leaves_unless_the_row_has_another_value() -> None:
+    shapes = (FieldShape("settings", default={"tier": "gold"}),)
+    layers = (layer({"settings.tier": "gold"}, plan="pro"),)
+    rows: list[Row] = [{"tenant": "a"}, {"tenant": "b", "settings": '{"tier": "silver"}'}]
+
+    assert [item["plan"] for item in served(rows, *shapes, defaults=layers)] == ["pro", ""]
+
+
+def test_a_layer_that_depends_on_a_text_is_not_for_those_who_have_an_object_or_a_list_there() -> None:
+    layers = (layer({"settings": "x"}, plan="pro"), layer({"settings.zones": "eu"}, seats="9"))
+    rows: list[Row] = [
+        {"tenant": "a", "settings": '{"zones": ["eu"]}'},
+        {"tenant": "b", "settings": '{"zones": "eu"}'},
+    ]
+    alone: list[Row] = [{"tenant": "a", "settings": '["x"]'}, {"tenant": "b", "settings": '"x"'}]
+
+    zones = [(item["plan"], item["seats"]) for row in rows for item in served([row], defaults=layers)]
+    assert zones == [("", ""), ("", "9")]
+    assert [item["plan"] for item in served(alone, defaults=layers)] == ["", "pro"]
+
+
+def test_a_default_in_a_layer_is_written_as_its_type_is() -> None:
+    layers = (layer({"tenant": "a"}, seats="007"),)
+
+    assert one({}, FieldShape("seats", kind=Kind.NUMBER), defaults=layers)["seats"] == "7"
+
+
+def test_a_default_of_what_is_declared_as_text_may_have_line_breaks() -> None:
+    assert one({}, FieldShape("plan", kind=Kind.TEXT, default="a\nb"))["plan"] == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("default", "settings", "found"),
+    [
+        ({"a": {}}, '{"a": "x"}', {"a": "x"}),
+        ({"a": {}}, '{"a": {"b": "x"}}', {"a": {"b": "x"}}),
+        ({"a": "x"}, '{"a": {}}', {"a": "x"}),
+        ({"a": "x"}, '{"a": null}', {"a": "x"}),
+        ({"b": "x"}, '{"a": {}}', {"a": "{}", "b": "x"}),
+        ({"b": "x"}, '{"a": null}', {"a": "", "b": "x"}),
+    ],
+)
+def test_an_empty_object_fits_a_value_and_an_object_and_says_nothing(
+    default: Json, settings: str, found: dict[str, object]
+) -> None:
+    assert one({"settings": settings}, FieldShape("settings", default=default))["settings"] == found
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -262,6 +368,11 @@ def test_json_of_another_shape_than_its_declared_leaves_quarantines_its_row(sett
         ((FieldShape("plan", default={"a": "b"}),), (), "A default of 'plan' has leaves, but the field is no JSON"),
         ((FieldShape("plan", kind=Kind.NUMBER, default="many"),), (), "A default of 'plan' is not a number"),
         ((FieldShape("plan", kind=Kind.BOOLEAN, default="maybe"),), (), "A default of 'plan' is not a boolean"),
+        (
+            (FieldShape("plan", kind=Kind.NUMBER),),
+            (layer({"tenant": "a"}, plan="x"),),
+            "A default of 'plan' is not a n",
+        ),
         ((FieldShape("plan", default="a\nb"),), (), "A default of 'plan' holds a line break or control character"),
         ((), (layer({"plan": "x"}, nothing="1"),), "A default is given to 'nothing', which is no field"),
         ((), (layer({"paln": "x"}, plan="1"),), "A default depends on 'paln', which is neither a field nor a leaf"),
@@ -375,6 +486,16 @@ def test_a_leaf_has_an_allow_list_under_its_dotted_name() -> None:
     assert "project" in quarantined({"settings": '{"project": ["customers-eu", "default"]}'}, shape)
 
 
+def test_an_allow_list_is_about_every_text_below_it() -> None:
+    shape = FieldShape("settings.projects", allow=("customers-*",))
+    good = '{"projects": ["customers-a", {"more": "customers-b"}]}'
+
+    assert one({"settings": good}, shape)["settings"] == json.loads(good)
+    assert quarantined({"settings": '{"projects": ["customers-a", {"more": "default"}]}'}, shape) == (
+        "settings has a value under 'projects' that its allow-list does not have"
+    )
+
+
 def test_a_tenant_that_breaks_an_allow_list_stays_as_it_was() -> None:
     shape = FieldShape("plan", allow=("customers-*",))
     before = snapshot_of([{"tenant": "a", "plan": "customers-eu"}], COLUMNS, fields=(shape,))
@@ -388,8 +509,15 @@ def test_a_tenant_that_breaks_an_allow_list_stays_as_it_was() -> None:
 def test_what_is_said_of_a_leaf_that_no_field_has_is_refused() -> None:
     with pytest.raises(RefusedColumn, match=r"`fields` tells of 'plan.x', which is neither a field nor a leaf"):
         served([], FieldShape("plan.x", allow=("*",)))
-    with pytest.raises(RefusedColumn, match=r"of the leaf 'settings.x', `fields` can only tell `allow`"):
-        served([], FieldShape("settings.x", native=True))
+    with pytest.raises(RefusedColumn, match=r"`fields` tells of 'settings2.x', which is neither a field nor a leaf"):
+        served([], FieldShape("settings2.x", allow=("*",)))
+    for shape in (
+        FieldShape("settings.x", native=True),
+        FieldShape("settings.x", default="1"),
+        FieldShape("settings.x", kind=Kind.NUMBER),
+    ):
+        with pytest.raises(RefusedColumn, match=r"of the leaf 'settings.x', `fields` can only tell `allow`"):
+            served([], shape)
 
 
 @given(
@@ -431,6 +559,39 @@ def test_so_does_json_in_a_leaf_or_a_key(control: str) -> None:
     assert quarantined({"settings": json.dumps({f"a{control}": "b"})}, free).startswith("settings holds a line break")
     assert one(in_leaf, free)["settings"] == {"note": [f"a{control}b"]}
     assert one({"settings": json.dumps({"a": "b"}, indent=2)})["settings"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("control", ["\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
+def test_so_does_json_that_holds_it_without_an_escape(control: str) -> None:
+    row: Row = {"settings": json.dumps({"a": f"b{control}c"}, ensure_ascii=False)}
+
+    assert quarantined(row).startswith("settings holds a line break or control character")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "good", "bad"),
+    [
+        ("settings.note", {"note": "a\nb"}, {"notes": "a\nb"}),
+        ("settings.note", {"note": {"x": "a\nb"}}, {"x": {"note": "a\nb"}}),
+        ("settings.a.note", {"a": {"note": "a\nb"}}, {"note": "a\nb"}),
+        ("settings.notes.1", {"notes": ["a", "b\nc"]}, {"notes": ["a\nb", "c"]}),
+    ],
+)
+def test_only_the_leaf_that_is_declared_as_text_may_have_them(leaf: str, good: object, bad: object) -> None:
+    shape = FieldShape(leaf, kind=Kind.TEXT)
+
+    assert one({"settings": json.dumps(good)}, shape)["settings"] == good
+    assert quarantined({"settings": json.dumps(bad)}, shape).startswith("settings holds a line break")
+
+
+def test_a_leaf_that_is_declared_as_text_is_none_of_another_field() -> None:
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON, other=Kind.JSON)
+    note = json.dumps({"note": "a\nb"})
+    rows: list[Row] = [{"tenant": "a", "other": note}, {"tenant": "b", "settings": note}]
+
+    snapshot = snapshot_of(rows, columns, fields=(FieldShape("other.note", kind=Kind.TEXT),))
+
+    assert [(row.tenant, row.column) for row in snapshot.quarantined] == [("b", "settings")]
 
 
 @pytest.mark.parametrize(
