@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenantry.core.columns import Kind
+from tenantry.core.fields import FieldShape
 from tests.builders import answer_to, columns_of, served, sets_of, snapshot_of
 
 COLUMNS = columns_of(settings=Kind.JSON, tenant=Kind.TEXT)
@@ -45,6 +46,15 @@ def test_keys_are_in_order_whatever_the_database_gave() -> None:
     assert b'{"settings":{"a":{"b":"3","y":"2"},"z":"1"},"tenant":"a"}' in answer_to(snapshot).body
 
 
+@pytest.mark.parametrize(("native", "list_"), [(False, '[{"b":"2","z":"1"}]'), (True, '[{"b":2,"z":1}]')])
+def test_so_are_those_of_an_object_in_a_list(native: bool, list_: str) -> None:
+    rows: list[dict[str, object]] = [{"tenant": "a", "settings": '{"a": [{"z": 1, "b": 2}]}'}]
+
+    body = answer_to(snapshot_of(rows, COLUMNS, fields=(FieldShape("settings", native=native),))).body.decode()
+
+    assert f'{{"settings":{{"a":{list_}}},"tenant":"a"}}' in body
+
+
 @pytest.mark.parametrize(
     ("documents", "odd"),
     [
@@ -75,6 +85,12 @@ def test_a_row_with_too_many_leaves_is_quarantined_and_stops_no_other() -> None:
     assert [row.sentence for row in snapshot.quarantined] == [
         "Row 2, column 'settings', has more than 500 leaves: keep in it only what templates need."
     ]
+
+
+def test_a_row_may_have_as_many_leaves_as_the_reason_says() -> None:
+    many = "{" + ",".join(f'"k{n}": 1' for n in range(500)) + "}"
+
+    assert not snapshot_of([{"tenant": "a", "settings": many}], COLUMNS).quarantined
 
 
 def test_leaves_beyond_the_bound_of_a_snapshot_are_quarantined_rarest_first() -> None:

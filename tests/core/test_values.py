@@ -22,6 +22,9 @@ from tenantry.core.values import NoText, boolean_text, number_text, parse_json, 
         pytest.param("9007199254740993", "9007199254740993", id="no digit of a large integer is lost"),
         pytest.param("-0", "0", id="zero has no sign"),
         pytest.param("-0.00", "0.00", id="zero with a scale has no sign"),
+        pytest.param("-12", "-12", id="a negative one"),
+        pytest.param("1e400", "1" + "0" * 400, id="a large one that still fits"),
+        pytest.param("1e-400", "0." + "0" * 399 + "1", id="a small one that still fits"),
         pytest.param("1E5", "100000", id="JSON may write a large exponent sign"),
     ],
 )
@@ -30,7 +33,8 @@ def test_a_number_is_written_without_exponent(written: str, canonical: str) -> N
 
 
 @pytest.mark.parametrize(
-    "written", ["NaN", "Infinity", "-Infinity", "1e401", "1e999999999", "acme", "", "²", "-²", "١٢", "\uff11.5"]
+    "written",
+    ["NaN", "Infinity", "-Infinity", "1e401", "1e-401", "1e999999999", "acme", "", "²", "-²", "١٢", "\uff11.5"],
 )
 def test_what_is_no_finite_number_has_no_text(written: str) -> None:
     with pytest.raises(NoText):
@@ -53,6 +57,7 @@ def test_a_number_keeps_its_value(number: Decimal) -> None:
         pytest.param("2026-01-02 03:04:05", "2026-01-02T03:04:05Z", id="without a time zone it is UTC"),
         pytest.param("2026-01-02T03:04:05.000000Z", "2026-01-02T03:04:05Z", id="an empty fraction is left out"),
         pytest.param("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05Z", id="another time zone becomes UTC"),
+        pytest.param("2026-01-02 03:04:05+02", "2026-01-02T01:04:05Z", id="so does PostgreSQL's"),
         pytest.param("10000-01-02 00:00:00+00", "10000-01-02T00:00:00Z", id="years beyond 9999"),
         pytest.param("infinity", "infinity", id="what is no moment stays the database's own text"),
         pytest.param("2026-01-02", "2026-01-02", id="a day stays a day"),
@@ -62,7 +67,10 @@ def test_a_moment_is_written_in_utc(written: str, canonical: str) -> None:
     assert timestamp_text(written) == canonical
 
 
-@pytest.mark.parametrize(("stored", "text"), [("1", "true"), ("0", "false"), ("true", "true"), ("yes", "yes")])
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [("1", "true"), ("0", "false"), ("true", "true"), ("FALSE", "false"), ("T", "true"), ("yes", "yes")],
+)
 def test_a_boolean_is_true_or_false(stored: str, text: str) -> None:
     assert boolean_text(stored) == text
 
@@ -97,6 +105,12 @@ def test_json_scalars_become_text_digit_by_digit() -> None:
 def test_json_that_cannot_be_sent_has_no_text(text: str) -> None:
     with pytest.raises(NoText):
         parse_json(text)
+
+
+def test_json_may_be_nested_as_deep_as_the_reason_says() -> None:
+    assert parse_json("[" * 32 + "1" + "]" * 32) is not None
+    with pytest.raises(NoText, match="is nested deeper than 32 levels"):
+        parse_json("[" * 33 + "1" + "]" * 33)
 
 
 _JSON = st.recursive(
@@ -139,6 +153,11 @@ def test_what_stands_at_a_path_is_what_flattens_to_it(value: object, path: str) 
 
     for asked in (path, *(known for known, _ in flattened(value))):
         assert repeated(values_at(value, asked)) == repeated([one for known, one in flattened(value) if known == asked])
+
+
+@pytest.mark.parametrize("number", ["²", "\u0661", "-1", "00", "1" * 5000, ""])
+def test_what_is_no_number_of_an_item_reaches_none(number: str) -> None:
+    assert values_at(["x", "y"], number) == []
 
 
 def test_a_path_of_many_dots_costs_no_more_than_the_keys_there_are() -> None:
