@@ -246,6 +246,26 @@ def test_a_changed_type_under_last_good_parameters_fails_the_read_if_the_row_has
         snapshot_of([{"tenant": "a", "zone": "["}], columns_of(tenant=Kind.TEXT, zone=Kind.JSON), previous=before)
 
 
+def test_of_several_columns_that_appear_the_one_without_a_value_is_told_where_it_is_known() -> None:
+    before = snapshot_of(tenants(1))
+    wider = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, zone=Kind.JSON, area=Kind.TEXT)
+    row: dict[str, object] = {"tenant": "tenant-0000", "status": b"\xff", "zone": "{", "area": "x"}
+
+    with pytest.raises(LastGoodIncomplete, match=r"not text\. Column 'zone' is new or has another type since"):
+        snapshot_of([row], wider, previous=before)
+    with pytest.raises(LastGoodIncomplete, match=r"JSON\. Columns area, zone are new or have another type since"):
+        snapshot_of([row | {"status": "active"}], wider, previous=before)
+
+
+def test_a_state_of_another_type_that_is_not_served_replaces_no_tenant_that_stays_in_doubt() -> None:
+    before = snapshot_of(tenants(2), PLAIN, **STATES)
+    rows: list[dict[str, object]] = [{"tenant": None, "status": "active"}, *tenants(2)]
+    rows[1]["status"] = "inactive"
+
+    with pytest.raises(LastGoodIncomplete, match="Column 'status' is new or has another type"):
+        snapshot_of(rows, columns_of(tenant=Kind.TEXT, status=Kind.TIMESTAMP), previous=before, **STATES)
+
+
 def test_an_odd_shape_in_a_json_column_that_appears_fails_the_read_and_names_the_row() -> None:
     before = snapshot_of(tenants(3), PLAIN)
     json = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, zone=Kind.JSON)
