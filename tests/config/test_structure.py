@@ -15,6 +15,7 @@ from tenantry.core.columns import Kind
 from tenantry.core.defaults import Layer
 from tenantry.core.errors import ConfigurationError
 from tenantry.core.fields import FieldShape
+from tenantry.core.values import BooleanText, NumberText
 
 
 @pytest.fixture
@@ -60,6 +61,19 @@ fields:
     )
 
 
+def test_defaults_know_which_of_them_are_numbers_and_booleans(file: Path) -> None:
+    (shape,) = loaded("fields: {settings: {leaves: {n: 1, on: true, text: '1'}}}", file).fields
+
+    assert isinstance(shape.default, dict)
+    assert [type(value) for value in shape.default.values()] == [NumberText, BooleanText, str]
+
+
+def test_a_field_with_leaves_may_have_an_allow_list_for_all_of_them(file: Path) -> None:
+    (shape,) = loaded("fields: {settings: {leaves: {a: b}, allow: '*'}}", file).fields
+
+    assert (shape.default, shape.allow) == ({"a": "b"}, ("*",))
+
+
 def test_layers_of_defaults_keep_their_order(file: Path) -> None:
     text = """
 defaults:
@@ -81,12 +95,18 @@ def test_views_hold_what_a_request_would(file: Path) -> None:
     text = """
 views:
   paying: {selector: "status=active,plan in (pro,enterprise)"}
-  first: {status: [active, trial], seats: 5, on: true, shard: {index: 0, count: 4}}
+  first: {status: [active, trial], seats: 5, on: true, off: "true", shard: {index: 0, count: 4}}
   by-expression: {selector: {matchExpressions: [{key: plan, operator: In, values: [pro]}]}}
 """
     assert dict(loaded(text, file).views) == {
         "paying": {"selector": "status=active,plan in (pro,enterprise)"},
-        "first": {"status": ["active", "trial"], "seats": "5", "on": True, "shard": {"index": "0", "count": "4"}},
+        "first": {
+            "status": ["active", "trial"],
+            "seats": "5",
+            "on": True,
+            "off": "true",
+            "shard": {"index": "0", "count": "4"},
+        },
         "by-expression": {"selector": {"matchExpressions": [{"key": "plan", "operator": "In", "values": ["pro"]}]}},
     }
 
@@ -95,6 +115,8 @@ def test_a_section_without_content_is_as_if_it_were_not_there(file: Path) -> Non
     assert loaded("fields:\ndefaults:\nviews:\n", file) == Settings()
 
 
+NO_TEXT = "It holds a character that is not text."
+DEEP = "[" * 40 + "x" + "]" * 40
 WHAT = "It takes a text, a whole number or a boolean; write other numbers and dates in quotes."
 
 
@@ -139,6 +161,23 @@ WHAT = "It takes a text, a whole number or a boolean; write other numbers and da
             "fields:\n  plan: {allow: a-*, default: b}",
             "line 2: fields.plan.default: Its own allow-list does not have it.",
         ),
+        (
+            "fields:\n  plan: {leaves: {a: b}, type: number}",
+            "line 2: fields.plan.leaves: Only JSON has leaves: its type is another one.",
+        ),
+        ("fields:\n  plan: {leaves: {}}", "line 2: fields.plan.leaves: It is a mapping of leaves to their defaults."),
+        (
+            "fields:\n  plan: {allow: [a, '']}",
+            ("line 2: fields.plan.allow: It takes a pattern or a list of patterns, in which `*` is any text; a number "
+            "in quotes."),
+        ),
+        ('fields:\n  plan: {allow: "a\\0"}', f"line 2: fields.plan.allow: {NO_TEXT}"),
+        ('fields:\n  plan: {default: "a\\0"}', f"line 2: fields.plan.default: {NO_TEXT}"),
+        ('fields:\n  plan: {column: "a\\0"}', f"line 2: fields.plan.column: {NO_TEXT}"),
+        ("fields:\n  plan: {column: ' '}", "line 2: fields.plan.column: It takes a name."),
+        (f"fields:\n  plan:\n    leaves: {{a: {DEEP}}}", "line 3: fields.plan.leaves.a: It is nested too deep."),
+        ("fields:\n  ' ': {column: a}", "line 2: fields: A name is text: write it in quotes."),
+        ("fields:\n  https://me:secret@host: x", "line 2: fields.(not a name): It takes column, type, native, default, leaves, allow below it."),  # noqa: E501 -- as it is told
         ("fields:\n  plan: {column: 5}", "line 2: fields.plan.column: It takes a name."),
         ("fields:\n  5: {column: a}", "line 2: fields: A name is text: write it in quotes."),
         ("fields:\n  values: {column: a}", "line 2: fields.values: Argo CD overwrites a parameter called 'values'."),
@@ -153,6 +192,15 @@ WHAT = "It takes a text, a whole number or a boolean; write other numbers and da
             ("line 2: defaults[0].set: It is a mapping. The defaults of fields for those tenants; JSON is merged key by "  # noqa: E501 -- as it is told
             "key."),
         ),
+        (
+            "defaults:\n- when: {}\n  set: {c: d}",
+            "line 2: defaults[0].when: It is a mapping. Fields or dotted leaves, and the value, or list of values, of which each has one.",  # noqa: E501 -- as it is told
+        ),
+        (
+            "defaults:\n- when: {a: b}\n  set: x",
+            ("line 3: defaults[0].set: It is a mapping. The defaults of fields for those tenants; JSON is merged key by "  # noqa: E501 -- as it is told
+            "key."),
+        ),
         ("defaults:\n- when: {a: []}\n  set: {c: d}", "line 2: defaults[0].when.a: The list is empty."),
         ("defaults:\n- when: {a: b}\n  set:\n    c: 1.5", f"line 4: defaults[0].set.c: {WHAT}"),
         ("views: [x]", "line 1: views: It is a mapping of names."),
@@ -162,6 +210,7 @@ WHAT = "It takes a text, a whole number or a boolean; write other numbers and da
         ),
         ("views:\n  a: {view: b}", "line 2: views.a.view: A view cannot have it; a request can."),
         ("views:\n  a: {allowEmpty: true}", "line 2: views.a.allowEmpty: A view cannot have it; a request can."),
+        (f"views:\n  a: {{plan: {DEEP}}}", "line 2: views.a.plan: It is nested too deep."),
         ("views:\n  a: {plan: 1.5}", f"line 2: views.a.plan: {WHAT}"),
     ],
 )  # fmt: skip
@@ -187,6 +236,12 @@ def test_fields_that_are_not_served_are_a_contradiction(file: Path) -> None:
     assert problems_of(text, file) == [
         "line 2: `fields` tells of 'tier', which source.parameters does not list: add it there, or leave it out here."
     ]
+
+
+def test_fields_that_are_not_understood_are_in_no_contradiction(file: Path) -> None:
+    text = "source: {parameters: [tenant]}\nfields: {tier: {column: plan}, tenant: {native: 5}}\n"
+
+    assert problems_of(text, file) == ["line 2: fields.tenant.native: It is true or false."]
 
 
 def test_two_computed_fields_cannot_have_one_name(file: Path) -> None:
