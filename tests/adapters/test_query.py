@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -138,6 +139,18 @@ PARAMETER = "source.query has a parameter: there is nobody to give it a value."
         ("DELETE FROM customer", "source.query is no SELECT: tenantry only reads."),
         ("EXPLAIN SELECT 1", "source.query is no SELECT: tenantry only reads."),
         ("WITH x AS (DELETE FROM customer RETURNING *) SELECT * FROM x", "source.query writes: tenantry only reads."),
+        (
+            "WITH x AS (INSERT INTO customer VALUES (9) RETURNING *) SELECT * FROM x",
+            "source.query writes: tenantry only reads.",
+        ),
+        (
+            "WITH x AS (UPDATE customer SET id = 1 RETURNING *) SELECT * FROM x",
+            "source.query writes: tenantry only reads.",
+        ),
+        (
+            "WITH x AS (MERGE INTO customer USING plan ON true WHEN MATCHED THEN DELETE RETURNING *) SELECT * FROM x",
+            "source.query writes: tenantry only reads.",
+        ),
         ("SELECT slug AS tenant INTO copy FROM customer", "source.query has INTO: tenantry only reads."),
         ("SELECT slug FROM customer FOR UPDATE", "source.query locks rows (FOR UPDATE, FOR SHARE): leave that out."),
         ("SELECT slug FROM customer WHERE id = $1", PARAMETER),
@@ -159,8 +172,10 @@ PARAMETER = "source.query has a parameter: there is nobody to give it a value."
         ("SELECT slug FROM customer TABLESAMPLE SYSTEM (5)", ("source.query takes a sample: each read would be another "
          "one.")),
         ("SELECT nextval('s') AS n, slug FROM customer", "source.query calls nextval, which does more than read."),
+        ("SELECT NEXTVAL('s') AS n", "source.query calls nextval, which does more than read."),
         ("SELECT pg_advisory_lock(1) AS n", "source.query calls pg_advisory_lock, which does more than read."),
         ("SELECT slug, lower(slug) FROM customer", "source.query gives no name to its column 2: add AS and one."),
+        ('SELECT slug AS "" FROM customer', "source.query gives no name to its column 1: add AS and one."),
         ("SELECT slug AS a, id AS a FROM customer", TWICE),
     ],
 )  # fmt: skip
@@ -169,6 +184,35 @@ def test_what_is_more_than_one_plain_select_is_refused(query: str, told: str) ->
         open_source("postgresql://h/d", "", "tenant", Limits(), query=query)
 
     assert refused.value.problems == (told,)
+
+
+@pytest.mark.parametrize("parameter", ["?", "@mine", "@@hostname", ":mine"])
+def test_the_parameters_and_variables_of_mysql_are_refused_too(parameter: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        checked_query(f"SELECT slug AS tenant, {parameter} AS x FROM customer", "mysql")
+
+    assert refused.value.problems == (PARAMETER,)
+
+
+@pytest.mark.parametrize("end", [";", " ;\n;", ";; -- the end", "; /* ; */ ;"])
+def test_semicolons_at_the_end_are_left_out(end: str) -> None:
+    text = checked_query(f"SELECT ';' AS tenant{end}", "postgres").text
+
+    assert text.startswith("SELECT ';' AS tenant")
+    assert ";" not in text.replace("';'", "").replace("/* ; */", "")
+
+
+def test_a_query_too_deep_to_look_at_is_left_to_the_database() -> None:
+    text = f"SELECT {'(' * 3000}1{')' * 3000} AS tenant"
+
+    assert "could not be checked here" in checked_query(text, "postgres").notes[0]
+
+
+def test_no_text_of_a_query_gets_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(ConfigurationError):
+        checked_query("EXPLAIN SELECT 'secret'", "postgres")
+
+    assert "secret" not in caplog.text
 
 
 def test_what_changes_by_itself_is_noted() -> None:
