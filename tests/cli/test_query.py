@@ -24,6 +24,13 @@ def test_a_table_shows_all_fields_of_all_tenants(tenantry: Command, file: SQLite
     assert ended.err == "3 of 3 tenants.\n"
 
 
+def test_a_table_tells_how_many_of_all_tenants_it_shows(tenantry: Command, file: SQLiteFile) -> None:
+    ended = tenantry("query", "status=active", "--source-url", file.url)
+
+    assert [line.split()[2] for line in ended.out.splitlines()] == ["TENANT", "acme", "gamma"]
+    assert ended.err == "2 of 3 tenants.\n"
+
+
 def test_json_is_the_answer_itself(tenantry: Command, file: SQLiteFile) -> None:
     ended = tenantry("query", "prod-eu", "status=trial", "-o", "json", TENANTRY_SOURCE_URL=file.url)
 
