@@ -49,6 +49,14 @@ def test_a_list_takes_any_of_its_values() -> None:
     assert chosen(status=["active", "trial"]) == ["a", "b"]
 
 
+def test_values_are_known_in_order_and_none_twice() -> None:
+    asked = ["trial", "active", "x", "trial", "closed", "new", "paused", "late"]
+
+    (condition,) = parse_selection({"status": asked}, SNAPSHOT.vocabulary, "test").conditions
+
+    assert condition.values == ("active", "closed", "late", "new", "paused", "trial", "x")
+
+
 def test_all_fields_must_match() -> None:
     assert chosen(status=["active", "trial"], settings__tier="silver") == ["b"]
 
