@@ -16,6 +16,7 @@ from tenantry.core.defaults import Defaults, Layer, NotMerged
 from tenantry.core.errors import RefusedColumn, quoted
 from tenantry.core.fields import NO_NAMES, Field, FieldShape, Naming, choose, computed_fields
 from tenantry.core.layout import End, Paths, Tree, laid_out, laid_out_natively, native_number, paths_of
+from tenantry.core.naming import tenant_name
 from tenantry.core.tenant import Row, Unusable
 from tenantry.core.values import Json, Nested, NoText
 
@@ -265,8 +266,8 @@ class RowMapping:
 
     def _computed_of(self, tenant: str) -> tuple[str, ...]:
         """Make the computed values; an id that is its own name is its own label too."""
-        name = self.shape.naming.name_of(tenant)
-        if name == tenant:
+        naming = self.shape.naming
+        if tenant_name(tenant, naming.length, always_hash=naming.always_hash) == tenant:
             return (tenant,) * len(self._computing)
         return tuple(make(tenant) for make in self._computing)
 
