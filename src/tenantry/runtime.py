@@ -23,13 +23,12 @@ from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
 from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import NamingSettings, ServerSettings, Settings, SourceSettings
-from tenantry.core.errors import ConfigurationError, TenantryError
+from tenantry.core.errors import ConfigurationError
 from tenantry.core.fields import Naming
 from tenantry.core.mapping import TableShape
-from tenantry.core.snapshot import Snapshot
 from tenantry.service.answering import Answering
+from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
-from tenantry.service.ports import Observer
 from tenantry.service.refreshing import Refresher
 from tenantry.service.snapshots import SnapshotHolder
 from tenantry.web.app import AdminGate, Framework, FrontDoor
@@ -38,6 +37,9 @@ from tenantry.web.auth import refuse_all_but_admins
 from tenantry.web.ops import Readiness, ops_routes
 from tenantry.web.plugin import PATH, PluginEndpoint
 from tenantry.web.protocol import protocol
+
+_LOOKING_FOR_SOCKET = 2.0
+"""Seconds between two looks at whether the admin API's socket is there, or can be had."""
 
 _LEAVING = 5.0
 """Seconds for each thing that is to end with the service."""
@@ -53,44 +55,6 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the time of day in UTC."""
         return datetime.now(UTC)
-
-
-class Observers:
-    """Tells several observers, in their order."""
-
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        """Tell each of `observers`."""
-        self._observers = tuple(observers)
-
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
-        """Tell of a new snapshot."""
-        for observer in self._observers:
-            observer.snapshot_published(snapshot, seconds, changed=changed)
-
-    def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
-        """Tell of a failed read."""
-        for observer in self._observers:
-            observer.read_failed(error, cause, seconds)
-
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
-        """Tell of an answer."""
-        for observer in self._observers:
-            observer.answered(application_set, consumer, tenants, seconds)
-
-    def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
-        """Tell of a refusal."""
-        for observer in self._observers:
-            observer.refused(status, error, seconds, application_set, consumer)
-
-    def failed(self, error: BaseException) -> None:
-        """Tell of a fault."""
-        for observer in self._observers:
-            observer.failed(error)
-
-    def told(self, event: str, fields: dict[str, object]) -> None:
-        """Tell of anything else."""
-        for observer in self._observers:
-            observer.told(event, fields)
 
 
 def shape_of(settings: Settings) -> TableShape:
@@ -190,6 +154,7 @@ class Service:
         )
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
         self._stop = asyncio.Event()
+        self._drain_over = asyncio.Event()
 
     def _built_servers(self, probes: dict[str, App]) -> list[EmbeddedServer]:
         """Build what listens on TCP, the plugin's first, and what listens on the admin API's socket."""
@@ -209,7 +174,7 @@ class Service:
         over_tcp = AdminGate(framework, self._observer, self._admit)
         # The mode of the socket is the guard: who can open it is the service's own user, or root.
         over_socket = AdminGate(framework, self._observer, lambda _: None)
-        self._local = EmbeddedServer(FrontDoor(probes, self._observer, over_socket), server.address, server)
+        self._behind_socket = FrontDoor(probes, self._observer, over_socket)
         if server.ops_address is None:
             routes: dict[str, App] = {PATH: plugin, **probes}
             return [EmbeddedServer(FrontDoor(routes, self._observer, over_tcp), server.address, server)]
@@ -221,16 +186,21 @@ class Service:
     def _admit(self, scope: Scope) -> None:
         refuse_all_but_admins(scope, self._admin_tokens, self._tokens)
 
-    def _private_socket(self) -> PrivateSocket | None:
+    def _private_socket(self, *, again: bool = False) -> PrivateSocket | None:
         """Make the admin API's socket; without it everything else is served all the same."""
         path = self._settings.admin_socket
         try:
-            return PrivateSocket(path)
+            private = PrivateSocket(path)
         except SocketUnavailable as reason:
-            remedy = "`tenantry tenants` cannot use it. Give another directory as data.directory."
+            if again:
+                return None
+            remedy = "`tenantry tenants` cannot use it. Mend that, or give another data.directory or admin.socket."
             fields: dict[str, object] = {"path": str(path), "reason": str(reason), "remedy": remedy}
             self._observer.told("admin_socket_unavailable", fields)
             return None
+        if again:
+            self._observer.told("admin_socket_made", {"path": str(path)})
+        return private
 
     async def run(self, when_listening: Callable[[int], Coroutine[Any, Any, None]] | None = None) -> None:
         """Serve until SIGTERM or SIGINT; `when_listening` is then called with the port and runs beside."""
@@ -239,15 +209,15 @@ class Service:
             loop.add_signal_handler(number, self._stop.set)
         sockets = [server.bound() for server in self._servers]
         private = self._private_socket()
-        local = [] if private is None else [(self._local, private.listening)]
         try:
             async with asyncio.TaskGroup() as tasks:
                 refreshing = tasks.create_task(_left_in_time(self._refresher.run()))
                 background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
-                    for server, listening in (*zip(self._servers, sockets, strict=True), *local)
+                    for server, listening in zip(self._servers, sockets, strict=True)
                 ]
+                serving.append(tasks.create_task(self._serve_locally(private)))
                 addresses = [_address(listening) for listening in sockets]
                 at = None if private is None else str(private.path)
                 self._observer.told("listening", {"addresses": addresses, "admin_socket": at})
@@ -259,13 +229,38 @@ class Service:
                 for task in background:
                     task.cancel()
         finally:
-            if private is not None:
-                private.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVING):
                     await self._source.close()
             self._observer.told("stopped", {})
             self._writer.close()
+
+    async def _serve_locally(self, private: PrivateSocket | None) -> None:
+        """Serve the admin API's socket; while another service has it, or after somebody removed it, try to get it."""
+        while not self._drain_over.is_set():
+            if private is None:
+                await self._drained_within(_LOOKING_FOR_SOCKET)
+            else:
+                await self._serve_at(private)
+            private = None if self._drain_over.is_set() else self._private_socket(again=True)
+
+    async def _serve_at(self, private: PrivateSocket) -> None:
+        """Serve until the end, or until the socket is not there any more."""
+        server = EmbeddedServer(self._behind_socket, self._settings.server.address, self._settings.server)
+        serving = asyncio.ensure_future(server.serve(sockets=[private.listening]))
+        try:
+            while private.is_there() and not await self._drained_within(_LOOKING_FOR_SOCKET):
+                pass
+            server.should_exit = True
+            await serving
+        finally:
+            serving.cancel()
+            private.close()
+
+    async def _drained_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._drain_over.wait(), seconds)
+        return self._drain_over.is_set()
 
     def stop(self) -> None:
         """Ask for the end."""
@@ -276,8 +271,9 @@ class Service:
         self._readiness.shutting_down = True
         self._observer.told("stopping", {"drain_seconds": self._settings.server.drain.total_seconds()})
         await asyncio.sleep(self._settings.server.drain.total_seconds())
-        for server in (*self._servers, self._local):
+        for server in self._servers:
             server.should_exit = True
+        self._drain_over.set()
         await asyncio.wait(serving)
 
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import tenantry as package
 from tenantry.cli.main import commands, exit_code
-from tenantry.cli.output import print_document, print_table
+from tenantry.cli.output import number_in_digits, print_document, print_table
 from tenantry.core.errors import (
     ConfigurationError,
     InternalError,
@@ -104,3 +104,34 @@ def test_json_has_nothing_that_a_terminal_obeys_and_stays_the_same_document(caps
     assert all(character.isprintable() or character == "\n" for character in printed)
     assert json.loads(printed) == document
     assert "é 東京 🦀" in printed
+
+
+def test_yaml_has_nothing_that_a_terminal_obeys_and_stays_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"a\u202eb": ["\x1b[31m", "\x9b", "\U000e0001", "é 東京"]}
+
+    print_document(document, "yaml")
+
+    printed = capsys.readouterr().out
+    assert all(one.isprintable() or one == "\n" for one in printed)
+    assert "é 東京" in printed
+    assert YAML(typ="safe", pure=True).load(printed) == document
+
+
+@pytest.mark.parametrize(
+    ("number", "printed"),
+    [
+        ("1234567890123456789.12345678900", "1234567890123456789.12345678900"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ("1e30", "1.0e+30"),
+        ("1.5E-7", "1.5e-7"),
+        ("-0.0", "-0.0"),
+    ],
+)
+def test_a_number_keeps_its_digits_in_yaml_and_stays_a_number(
+    number: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_document(number_in_digits(f'{{"seats": {number}}}'.encode()), "yaml")
+
+    out = capsys.readouterr().out
+    assert out == f"seats: {printed}\n"
+    assert YAML(typ="safe", pure=True).load(out) == {"seats": json.loads(number)}

@@ -189,19 +189,69 @@ def test_a_quarantined_tenant_says_since_when(ask: Ask, service: RunningService,
     wait_for(service, "quarantined", 1)
 
     ended = ask("show", "be/ta")
-    shown = json.loads(ask("show", "be/ta", "-o", "json").out)
+    shown = json.loads(ask("show", "be/ta", "-o", "json").out)["tenant"]
 
     assert "Served with its last good parameters. Row 2, column 'status', has a state" in ended.out
     assert f"Quarantined since {shown['quarantined']['since']}." in ended.out
+
+
+def test_a_tenant_in_doubt_says_so_in_a_list(ask: Ask, service: RunningService, file: SQLiteFile) -> None:
+    file.execute("UPDATE organization SET tenant = NULL WHERE tenant = 'be/ta'")
+    wait_for(service, "quarantined", 1)
+
+    ended = ask("list")
+
+    assert ended.out.splitlines()[2] == "be/ta      trial     yes     be-ta-p1flfwhk16  in doubt"
+    assert "1 row in quarantine, 1 in doubt; read" in ended.err
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", YAML(typ="safe").load)])
 def test_a_tenant_as_a_document_is_the_apis_own_answer(
     ask: Ask, service: RunningService, form: str, read: Callable[[str], Any]
 ) -> None:
-    assert (
-        read(ask("show", "be/ta", "-o", form).out) == by_socket(service.socket, "/api/admin/v1/tenants/be%2Fta").json()
-    )
+    printed = read(ask("show", "be/ta", "-o", form).out)
+    answered = by_socket(service.socket, "/api/admin/v1/tenants/be%2Fta").json()
+
+    assert printed["snapshot"].keys() == answered["snapshot"].keys()
+    assert printed["tenant"] == answered["tenant"]
+
+
+def test_a_tenant_that_is_not_answered_now_is_shown_with_a_warning(
+    tenantry: Command, serving: Serving, file: SQLiteFile
+) -> None:
+    service = serving({"TENANTRY_SOURCE_URL": file.url, "TENANTRY_SNAPSHOT_MAX_STALE": "4s"})
+    file.execute("DROP TABLE organization")
+    eventually(lambda: service.ask().status == 503, within=30, what="The end of answers")
+
+    ended = tenantry("tenants", "show", "be/ta", "--socket", service.socket)
+
+    assert ended.code == 0
+    assert "warning: ApplicationSets are not answered now. The last good read of the tenants is older" in ended.err
+
+
+def test_a_file_that_is_no_socket_is_called_so(tenantry: Command, tmp_path: Path) -> None:
+    ended = tenantry("tenants", "list", "--socket", tmp_path)
+
+    assert ended.code == 3
+    assert "There is something else than a socket at" in ended.err
+
+
+@pytest.mark.parametrize("url", ["http://me:geheim@127.0.0.1:1", "http://127.0.0.1:1?x=1", "http://127.0.0.1:1/#x"])
+def test_an_address_with_a_user_a_query_or_a_fragment_is_wrong_use(tenantry: Command, url: str) -> None:
+    ended = tenantry("tenants", "list", "--url", url)
+
+    assert ended.code == 2
+    assert "give the base URL alone" in ended.err
+    assert "geheim" not in ended.err
+
+
+@pytest.mark.parametrize(("tenant", "code", "why"), [("\udcff", 2, "not UTF-8"), ("x" * 70_000, 1, "too long")])
+def test_an_id_that_nobody_can_have_is_told_so(ask: Ask, tenant: str, code: int, why: str) -> None:
+    ended = ask("show", tenant)
+
+    assert (ended.code, ended.out) == (code, "")
+    assert why in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_a_tenant_that_there_is_not_ends_with_1_and_the_nearest(ask: Ask) -> None:
@@ -221,7 +271,7 @@ def test_any_id_can_be_shown(ask: Ask, service: RunningService, file: SQLiteFile
 
     ended = ask("show", "-o", "json", "--", tenant)
 
-    assert json.loads(ended.out)["id"] == tenant
+    assert json.loads(ended.out)["tenant"]["id"] == tenant
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(ask: Ask, service: RunningService, file: SQLiteFile) -> None:

@@ -46,7 +46,7 @@ class Bed:
         return asyncio.run(self.overview.tenants(TenantQuery(**query)))
 
     def tenant(self, tenant: str) -> TenantView:
-        return asyncio.run(self.overview.tenant(tenant))
+        return asyncio.run(self.overview.tenant(tenant)).tenant
 
     def ids(self, **query: Any) -> list[str]:  # noqa: ANN401 -- the fields of TenantQuery
         return [one.id for one in self.page(**query).tenants]
@@ -85,6 +85,7 @@ def test_a_served_tenant_shows_its_parameters_and_the_row_they_come_from() -> No
         parameters={name: msgspec.Raw(b'"%b"' % text) for name, text in ACME.items()},
         source_row={"plan": "pro", "status": "active", "tenant": "acme"},
         quarantined=None,
+        in_doubt=False,
     )
 
 
@@ -118,6 +119,7 @@ def test_every_tenant_that_there_is_says_why_it_is_served_or_not(
     assert (found.served, found.state) == (served, state)
     assert found.why.startswith(why)
     assert (found.parameters is not None) is (found.source_row is not None) is served
+    assert found.in_doubt is (tenant == "doubt")
 
 
 def test_a_state_that_is_null_is_told_so() -> None:
@@ -148,6 +150,52 @@ def test_columns_that_look_like_secrets_are_masked_in_the_row() -> None:
     snapshot = snapshot_of(rows, columns, parameters=("tenant", "db_password", "api_token"))
 
     assert Bed(snapshot).tenant("acme").source_row == {"tenant": "acme", "db_password": "****", "api_token": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            "postgresql://app:hunter2@db/x and redis://:geheim@cache",
+            "postgresql://app:****@db/x and redis://:****@cache",
+        ),
+        ("https://example.com/a@b", "https://example.com/a@b"),
+        ('{"size": 1.50, "db": {"password": "hunter2"}}', '{"size":1.50,"db":{"password":"****"}}'),
+        ('{"size": 1.50}', '{"size": 1.50}'),
+        ('[{"apiToken": 7}, "ftp://a:b@c", null]', '[{"apiToken":"****"},"ftp://a:****@c",null]'),
+        ("{no JSON ://a:b@c", "{no JSON ://a:****@c"),
+    ],
+)
+def test_secrets_inside_json_and_urls_are_masked_in_the_row(value: str, shown: str) -> None:
+    columns = columns_of(tenant=Kind.TEXT, notes=Kind.TEXT)
+    snapshot = snapshot_of([{"tenant": "acme", "notes": value}], columns)
+
+    assert Bed(snapshot).tenant("acme").source_row == {"tenant": "acme", "notes": shown}
+
+
+def test_what_looks_like_a_secret_is_masked_in_the_parameters_too() -> None:
+    columns = columns_of(tenant=Kind.TEXT, db_password=Kind.TEXT, settings=Kind.JSON)
+    settings = '{"db": {"password": "hunter2", "host": "db"}, "urls": ["pg://a:b@c", "x"], "token": ""}'
+    rows: list[dict[str, object]] = [{"tenant": "acme", "db_password": "hunter2", "settings": settings}]
+    snapshot = snapshot_of(rows, columns, parameters=("tenant", "db_password", "settings"))
+
+    shown = json.loads(msgspec.json.encode(Bed(snapshot).tenant("acme").parameters))
+
+    assert shown == {
+        "tenant": "acme",
+        "db_password": "****",
+        "settings": {"db": {"password": "****", "host": "db"}, "urls": ["pg://a:****@c", "x"], "token": ""},
+    }
+
+
+def test_a_tenant_comes_with_what_it_was_read_from() -> None:
+    bed = Bed(mixed())
+    bed.clock.pass_by(hours=2)
+
+    found = asyncio.run(bed.overview.tenant("acme"))
+
+    assert found.snapshot == bed.page().snapshot
+    assert "snapshot.max_stale" in str(found.snapshot.problem)
 
 
 def test_a_value_of_the_row_that_is_no_text_is_told_and_not_shown() -> None:
@@ -256,7 +304,7 @@ def test_a_tenant_tells_its_part_of_each_count_of_shards_that_is_asked_for() -> 
         expected = [ShardOf(shard_of(tenant, count), count) for count in (3, 8)]
         assert bed.tenant(tenant).shards == expected
         assert [one.shards for one in bed.page(shards=8).tenants if one.id == tenant] == [expected]
-        assert asyncio.run(bed.overview.tenant(tenant, 5)).shards == [
+        assert asyncio.run(bed.overview.tenant(tenant, 5)).tenant.shards == [
             expected[0],
             ShardOf(shard_of(tenant, 5), 5),
             expected[1],
@@ -382,7 +430,8 @@ def test_the_facts_of_the_snapshot_come_with_every_list() -> None:
     facts = bed.page().snapshot
 
     assert facts == asyncio.run(bed.overview.quarantine(1, 0)).snapshot
-    assert (facts.tenants, facts.retired, facts.quarantined, facts.age_seconds) == (3, 1, 3, 2.5)
+    assert (facts.tenants, facts.retired, facts.quarantined, facts.in_doubt) == (3, 1, 3, 1)
+    assert facts.age_seconds == 2.5
     assert facts.revision == mixed().revision
     assert facts.problem is None
 

@@ -16,8 +16,9 @@ from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.config.settings import ServerSettings
 from tenantry.core.errors import LONGEST_MESSAGE
 from tenantry.core.snapshot import Snapshot
-from tenantry.runtime import EmbeddedServer, Observers
+from tenantry.runtime import EmbeddedServer
 from tenantry.service.answering import Answering
+from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
 from tenantry.service.ports import Tokens
 from tenantry.service.snapshots import SnapshotHolder

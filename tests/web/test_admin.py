@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tenantry.core.snapshot import Snapshot
-from tenantry.service.facts import QuarantinePage, TenantPage, TenantView
+from tenantry.service.facts import QuarantinePage, TenantFound, TenantPage
 from tenantry.service.overview import Overview
 from tenantry.web.api import api
 from tenantry.web.app import AdminGate, FrontDoor
@@ -149,6 +149,7 @@ async def test_a_list_is_a_page_with_the_facts_of_its_snapshot() -> None:
         "tenants": 10,
         "retired": 0,
         "quarantined": 0,
+        "in_doubt": 0,
         "problem": None,
     }
 
@@ -162,7 +163,7 @@ async def test_an_id_may_hold_anything(tenant: str) -> None:
     listed = await get(here, f"{PATHS[0]}?state=active&limit=1000")
 
     assert shown.status == 200
-    assert shown.json["id"] == tenant
+    assert shown.json["tenant"]["id"] == tenant
     assert [one["id"] for one in listed.json["tenants"]] == [tenant]
 
 
@@ -183,8 +184,8 @@ async def test_an_id_with_line_breaks_is_shown_too() -> None:
 
     shown = await get(admin_door(before), tenant_path("a\nb\n"))
 
-    assert shown.json["id"] == "a\nb\n"
-    assert shown.json["quarantined"]["column"] == "tenant"
+    assert shown.json["tenant"]["id"] == "a\nb\n"
+    assert shown.json["tenant"]["quarantined"]["column"] == "tenant"
 
 
 @pytest.mark.parametrize("path", [f"{BASE}/tenants/nobody", f"{BASE}/tenants/", f"{BASE}/tenants/%FF%FE"])
@@ -207,6 +208,12 @@ async def test_a_tenant_that_there_is_not_is_a_404_with_a_sentence(path: str) ->
         ("limit=1001", "'limit' has to be less than or equal to 1000"),
         ("limit=all", "'limit' has to be a valid integer"),
         ("limit=", "'limit' has to be a valid integer"),
+        ("limit=1_0", "'limit' has to be a valid integer"),
+        ("limit=%2B5", "'limit' has to be a valid integer"),
+        ("limit=1.5", "'limit' has to be a valid integer"),
+        ("shards=0", "'shards' has to be greater than or equal to 1"),
+        ("shards=1025", "'shards' has to be less than or equal to 1024"),
+        ("after=%ff", "The query is not UTF-8."),
         ("quarantined=yes", "'quarantined' has to be 'true' or 'false'"),
         ("limit=1&limit=2", "The query has 'limit' more than once."),
         ("after=a&after=b", "The query has 'after' more than once."),
@@ -276,7 +283,7 @@ async def test_answers_are_what_the_document_says_and_nothing_besides() -> None:
     here = admin_door(snapshot_of(rows, previous=before, state="status", serve=("active",), retire=("inactive",)))
     document = (await ask(here, b"", method="GET", path="/openapi.json", token=None)).json
 
-    kinds = {PATHS[0]: TenantPage, PATHS[1]: TenantView, PATHS[2]: QuarantinePage}
+    kinds = {PATHS[0]: TenantPage, PATHS[1]: TenantFound, PATHS[2]: QuarantinePage}
     for path, kind in kinds.items():
         reply = await get(here, path)
         assert TypeAdapter(kind).dump_python(TypeAdapter(kind).validate_json(reply.body), mode="json") == reply.json

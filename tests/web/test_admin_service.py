@@ -123,7 +123,7 @@ def test_over_tcp_the_admin_token_opens_what_the_plugins_does_not_and_the_revers
 
     assert [over_tcp(service, token).status for token in (ADMIN, TOKEN, "wrong")] == [200, 403, 401]
     assert [service.ask(token=token).status for token in (ADMIN, TOKEN, "wrong")] == [403, 200, 401]
-    assert over_tcp(service, ADMIN, f"{LIST}/be%2Fta").json()["id"] == "be/ta"
+    assert over_tcp(service, ADMIN, f"{LIST}/be%2Fta").json()["tenant"]["id"] == "be/ta"
 
 
 def test_a_prepared_answer_is_not_given_for_the_admin_token(serving: Serving, file: SQLiteFile) -> None:
@@ -258,3 +258,32 @@ def test_neither_token_nor_tenant_is_in_the_log(serving: Serving, file: SQLiteFi
     service.stop()
     log = service.log.read_text()
     assert not [word for word in (ADMIN, "nearly-a-secret", "acme") if word in log]
+
+
+def test_a_successor_takes_the_socket_over_once_the_service_before_has_ended(
+    serving: Serving, file: SQLiteFile, tmp_path: Path
+) -> None:
+    data = {"TENANTRY_DATA_DIRECTORY": str(tmp_path / "shared")}
+    before = serving(environment(file, **data))
+    after = serving(environment(file, **data))
+    path = tmp_path / "shared" / "admin.sock"
+    assert [event["reason"] for event in events(after, "admin_socket_unavailable")] == ["another process uses it"]
+
+    assert before.stop() == 0
+
+    eventually(lambda: bool(events(after, "admin_socket_made")), within=30, what="The socket of the successor")
+    assert by_socket(path).status == 200
+    assert after.stop() == 0
+    assert not path.exists()
+
+
+def test_a_socket_that_somebody_removed_is_made_again(serving: Serving, file: SQLiteFile) -> None:
+    service = serving(environment(file))
+    service.socket.unlink()
+
+    eventually(lambda: bool(events(service, "admin_socket_made")), within=30, what="The new socket")
+
+    assert by_socket(service.socket).status == 200
+    assert stat.S_IMODE(service.socket.stat().st_mode) == 0o600
+    assert service.stop() == 0
+    assert not service.socket.exists()

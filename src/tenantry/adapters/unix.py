@@ -42,6 +42,12 @@ class PrivateSocket:
             raise
         self._made = _identity(path)
 
+    def is_there(self) -> bool:
+        """Tell whether what has its name is still this socket."""
+        with suppress(OSError):
+            return _identity(self.path) == self._made
+        return False
+
     def close(self) -> None:
         """Remove it, unless something else is in its place, and give it free."""
         self.listening.close()

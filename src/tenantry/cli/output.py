@@ -40,7 +40,7 @@ def print_document(document: object, form: str) -> None:
         return
     text = io.StringIO()
     _yaml(in_order=True).dump(document, text)
-    click.echo(text.getvalue(), nl=False)
+    _print_yaml(text.getvalue())
 
 
 def print_manifests(manifests: Sequence[Mapping[str, object]], form: str) -> None:
@@ -52,7 +52,22 @@ def print_manifests(manifests: Sequence[Mapping[str, object]], form: str) -> Non
     yaml = _yaml(in_order=False)
     yaml.explicit_start = True
     yaml.dump_all(manifests, text)
-    click.echo(text.getvalue(), nl=False)
+    _print_yaml(text.getvalue())
+
+
+class Digits(str):
+    """A number as it is written, which is printed so in YAML too."""
+
+    __slots__ = ()
+
+
+def number_in_digits(document: bytes) -> object:
+    """Decode JSON for YAML: a number that is no whole one keeps every digit."""
+    return msgspec.json.Decoder(float_hook=Digits).decode(document)
+
+
+def _print_yaml(text: str) -> None:
+    click.echo(_UNPRINTABLE.sub(_escaped_in_yaml, text), nl=False)
 
 
 def _yaml(*, in_order: bool) -> Any:  # noqa: ANN401 -- its type is known where it is imported
@@ -70,7 +85,14 @@ def _yaml(*, in_order: bool) -> Any:  # noqa: ANN401 -- its type is known where 
             style = "'" if _NO_PLAIN_TEXT.fullmatch(text) else None if text.isprintable() else '"'
             return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
+        def represent_digits(self, number: Digits) -> object:
+            # Without a point, YAML 1.1 reads an exponent as text.
+            mantissa, exponent, power = number.lower().partition("e")
+            digits = f"{mantissa}.0" if exponent and "." not in mantissa else mantissa
+            return self.represent_scalar("tag:yaml.org,2002:float", f"{digits}{exponent}{_signed(power)}")
+
     Representer.add_representer(str, Representer.represent_text)
+    Representer.add_representer(Digits, Representer.represent_digits)
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.Representer = Representer
     yaml.default_flow_style = False
@@ -96,6 +118,19 @@ def _cell(value: object) -> str:
 def plain(text: str) -> str:
     """Return a text without control characters, line breaks among them."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _signed(power: str) -> str:
+    """Return an exponent with its sign, as YAML 1.1 wants it."""
+    return power if power[:1] in ("", "+", "-") else f"+{power}"
+
+
+def _escaped_in_yaml(found: re.Match[str]) -> str:
+    """Do the same for YAML, where a text with such characters stands between double quotes."""
+    return "".join(
+        one if one.isprintable() else f"\\u{ord(one):04x}" if ord(one) < 1 << 16 else f"\\U{ord(one):08x}"
+        for one in found[0]
+    )
 
 
 def _escaped(found: re.Match[str]) -> str:

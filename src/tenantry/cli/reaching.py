@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tenantry.core.errors import NoSuchPath, TenantryError, quoted
 
 if TYPE_CHECKING:
     import httpx2
+
+_BESIDES = re.compile(r"[?#@]")
 
 _PATIENCE = 30.0
 """Seconds for an answer: the first one waits until the service has loaded its API."""
@@ -61,7 +64,9 @@ class AdminApi:
         try:
             with self._client() as client:
                 answer = client.get(f"{base}/api/admin/v1/{path}", params=dict(query), headers=headers)
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        except httpx2.InvalidURL as error:
+            raise AdminRefused("That is too long to be asked for.") from error
+        except (httpx2.HTTPError, ValueError) as error:
             raise ServiceUnreachable(f"The service could not be asked at {self}: {type(error).__name__}.") from error
         if not answer.is_success:
             raise self._refusal(answer)
@@ -88,6 +93,8 @@ class AdminApi:
                 why, remedy = "There is no socket", _NOT_HERE
             except ConnectionRefusedError:
                 why, remedy = "Nobody listens any more at the socket", "Its service has ended: start it again."
+                if not self.socket.is_socket():
+                    why, remedy = "There is something else than a socket at", _NOT_HERE
             except PermissionError:
                 why, remedy = "You may not open the socket", "Be the user that the service runs as, or give --url."
             except (OSError, ValueError) as error:
@@ -162,4 +169,6 @@ def _token(settings: Settings) -> str:
 def _base_url(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
     if given is not None and not is_base_url(given):
         raise click.BadParameter(f"{quoted(given)} is not the base URL of a service, such as http://127.0.0.1:4355")
+    if given is not None and _BESIDES.search(given):
+        raise click.BadParameter("give the base URL alone, without a user, a query or a fragment")
     return given

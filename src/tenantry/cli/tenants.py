@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from tenantry.cli.output import output_option, plain, print_document, print_table
+from tenantry.cli.output import number_in_digits, output_option, plain, print_document, print_table
 from tenantry.cli.reaching import AdminApi, ServiceUnreachable, reaching_options
 from tenantry.core.sharding import MOST_SHARDS
 from tenantry.service.overview import MOST_OF_A_PAGE
@@ -26,6 +26,11 @@ class _Page(msgspec.Struct):
     snapshot: dict[str, Any]
     tenants: list[msgspec.Raw]
     next: str | None
+
+
+class _Found(msgspec.Struct):
+    snapshot: dict[str, Any]
+    tenant: _Tenant
 
 
 class _Quarantine(msgspec.Struct):
@@ -53,6 +58,7 @@ class _Tenant(msgspec.Struct):
     parameters: dict[str, msgspec.Raw] | None
     source_row: dict[str, str | None] | None
     quarantined: _Quarantine | None
+    in_doubt: bool
 
 
 _shards_option = click.option(
@@ -111,11 +117,23 @@ def show_tenant(*, tenant: str, shards: int | None, api: AdminApi, form: str) ->
       tenantry tenants show acme-corp
       tenantry tenants show acme-corp --shards 16
     """
-    body = api.get(f"tenants/{quote(tenant, safe='').replace('.', '%2E')}", _only(shards=shards))
-    found = _read(api, body, _Tenant)
-    if form != "table":
+    body = api.get(f"tenants/{_encoded(tenant)}", _only(shards=shards))
+    answer = _read(api, body, _Found)
+    if form == "table":
+        _print_tenant(answer.tenant)
+    else:
         _print_as_it_came(body, form)
-        return
+    _warn_of(answer.snapshot)
+
+
+def _encoded(tenant: str) -> str:
+    try:
+        return quote(tenant, safe="").replace(".", "%2E")
+    except UnicodeEncodeError:
+        raise click.UsageError("ID is not UTF-8 text, so no tenant has it.") from None
+
+
+def _print_tenant(found: _Tenant) -> None:
     print_table(_COLUMNS, [_line(found)])
     click.echo(plain(found.why))
     if found.quarantined:
@@ -161,7 +179,7 @@ def _read(api: AdminApi, body: bytes | msgspec.Raw, kind: type[Model]) -> Model:
 
 
 def _print_as_it_came(body: bytes, form: str) -> None:
-    print_document(msgspec.Raw(body) if form == "json" else msgspec.json.decode(body), form)
+    print_document(msgspec.Raw(body) if form == "json" else number_in_digits(body), form)
 
 
 def _line(tenant: _Tenant) -> dict[str, object]:
@@ -172,7 +190,7 @@ def _line(tenant: _Tenant) -> dict[str, object]:
         "state": tenant.state or "",
         "served": "yes" if tenant.served else "no",
         "name": tenant.name or "",
-        "quarantined": f"{where}{unusable.reason}" if unusable else "",
+        "quarantined": f"{where}{unusable.reason}" if unusable else "in doubt" if tenant.in_doubt else "",
     }
 
 
@@ -196,6 +214,11 @@ def _text(raw: msgspec.Raw) -> object:
 def _print_facts(facts: Mapping[str, Any], shown: int) -> None:
     rows = facts["quarantined"]
     kinds = f"{facts['tenants']} served, {facts['retired']} retired, {rows} row{'' if rows == 1 else 's'} in quarantine"
+    kinds += f", {facts['in_doubt']} in doubt" if facts["in_doubt"] else ""
     click.echo(f"{shown} shown. {kinds}; read {facts['age_seconds']:.0f} s ago.", err=True)
+    _warn_of(facts)
+
+
+def _warn_of(facts: Mapping[str, Any]) -> None:
     if facts["problem"]:
         click.echo(f"warning: ApplicationSets are not answered now. {plain(facts['problem'])}", err=True)

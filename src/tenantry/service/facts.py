@@ -26,6 +26,9 @@ class SnapshotFacts:
     quarantined: int
     """How many rows cannot be used."""
 
+    in_doubt: int
+    """How many are served without a row that is certainly theirs: some row has no usable id."""
+
     problem: str | None
     """Why no ApplicationSet is answered now; null while they are."""
 
@@ -81,12 +84,23 @@ class TenantView:
     """Its part for each count that ApplicationSets lately asked for, and for the one given as `shards`."""
 
     parameters: Mapping[str, object] | None
-    """The parameter set as ApplicationSets get it; null where it is not served."""
+    """The parameter set as ApplicationSets get it, but that what looks like a secret is masked; null where it is not
+    served."""
 
     source_row: Mapping[str, str | None] | None
-    """The row that the parameters were made from, by column; null where it is not served."""
+    """The row that the parameters were made from, by column, masked likewise; null where it is not served."""
 
     quarantined: Quarantine | None
+    in_doubt: bool
+    """Whether it is served with its last good parameters only because some row, which has no usable id, may be its."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFound:
+    """One tenant, and what it was read from."""
+
+    snapshot: SnapshotFacts
+    tenant: TenantView
 
 
 @dataclass(frozen=True, slots=True)

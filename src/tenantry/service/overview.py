@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-import msgspec
-
-from tenantry.core.columns import looks_secret
 from tenantry.core.errors import InvalidQuery, NoSuchTenant, NotReady, listed, nearest, quoted
 from tenantry.core.mapping import EVERY_OTHER, RowMapping, TableShape
-from tenantry.core.secret import MASK
 from tenantry.core.sharding import shard_of
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
@@ -32,9 +28,11 @@ from tenantry.service.facts import (
     QuarantinePage,
     ShardOf,
     SnapshotFacts,
+    TenantFound,
     TenantPage,
     TenantView,
 )
+from tenantry.service.masking import masked_parameters, masked_text
 from tenantry.service.snapshots import SnapshotHolder
 
 MOST_OF_A_PAGE = 1000
@@ -50,8 +48,6 @@ _NEIGHBOURS = 1000
 """Ids on each side of one that there is not, among which the nearest is looked for."""
 
 _LONGEST_COMPARED = 253
-
-_PARAMETERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,7 @@ class Overview:
         """Look at what `snapshots` holds; `counts` tells the counts of shards that are asked for."""
         self._snapshots = snapshots
         self._counts = counts
+        self._census: _Census | None = None
 
     async def tenants(self, query: TenantQuery) -> TenantPage:
         """Return a page of tenants; raises NotReady, or InvalidQuery for a state that nothing is configured for."""
@@ -80,7 +77,7 @@ class Overview:
         _refuse_unknown_state(snapshot.mapping.shape, query.state)
         return await driven(self._page(snapshot, query))
 
-    async def tenant(self, tenant: str, shards: int | None = None) -> TenantView:
+    async def tenant(self, tenant: str, shards: int | None = None) -> TenantFound:
         """Return one tenant, and its part of `shards`; raises NotReady, or NoSuchTenant with the nearest id."""
         return await driven(self._tenant(self._snapshots.seen(), tenant, shards))
 
@@ -92,31 +89,38 @@ class Overview:
         more = start + limit < len(snapshot.quarantined)
         return QuarantinePage(self._facts(snapshot), [self._row(row) for row in shown], shown[-1].row if more else None)
 
+    def _census_of(self, snapshot: Snapshot) -> Steps[_Census]:
+        """Return who there is, found out once for each snapshot."""
+        if self._census is None or self._census.snapshot is not snapshot:
+            self._census = yield from _census(snapshot)
+        return self._census
+
     def _page(self, snapshot: Snapshot, query: TenantQuery) -> Steps[TenantPage]:
-        unusable = yield from _by_tenant(snapshot.quarantined)
+        census = yield from self._census_of(snapshot)
         parts = self._parts(snapshot, query.shards)
         found: list[TenantView] = []
         following: str | None = None
         size = 0
-        for number, tenant in enumerate(_ids(snapshot, unusable, query)):
+        for number, tenant in enumerate(census.ids(query)):
             if not number % _LOOKED_AT:
                 yield
-            if query.quarantined not in (None, tenant in unusable):
+            if query.quarantined not in (None, tenant in census.unusable):
                 continue
             if query.state is not None and _state_of(snapshot, tenant) != query.state:
                 continue
             if len(found) == query.limit or size > _LARGEST_PAGE:
                 following = found[-1].id
                 break
-            found.append(self._view(snapshot, tenant, unusable.get(tenant), parts))
+            found.append(self._view(snapshot, tenant, census.unusable.get(tenant), parts))
             size += len(snapshot.tenants[tenant].encoded) if tenant in snapshot.tenants else 0
         return TenantPage(self._facts(snapshot), found, following)
 
-    def _tenant(self, snapshot: Snapshot, tenant: str, shards: int | None) -> Steps[TenantView]:
-        unusable = yield from _by_tenant(snapshot.quarantined)
-        if tenant in snapshot.tenants or tenant in snapshot.retired or tenant in unusable:
-            return self._view(snapshot, tenant, unusable.get(tenant), self._parts(snapshot, shards))
-        near = yield from _nearest(_kinds(snapshot, unusable), tenant)
+    def _tenant(self, snapshot: Snapshot, tenant: str, shards: int | None) -> Steps[TenantFound]:
+        census = yield from self._census_of(snapshot)
+        if tenant in snapshot.tenants or tenant in snapshot.retired or tenant in census.unusable:
+            view = self._view(snapshot, tenant, census.unusable.get(tenant), self._parts(snapshot, shards))
+            return TenantFound(self._facts(snapshot), view)
+        near = yield from _nearest(census.kinds, tenant)
         raise NoSuchTenant(f"There is no tenant with the id {quoted(tenant)}.{near}")
 
     def _parts(self, snapshot: Snapshot, shards: int | None) -> _Parts:
@@ -135,9 +139,10 @@ class Overview:
             label=naming.label_of(tenant) if naming.label_field else None,
             views=[] if served is None else parts.views_of(served),
             shards=parts.shards_of(tenant),
-            parameters=None if served is None else _PARAMETERS.decode(served.encoded),
+            parameters=None if served is None else masked_parameters(served.encoded),
             source_row=None if served is None else _shown(served.row, snapshot.mapping),
             quarantined=None if unusable is None else self._quarantined(unusable),
+            in_doubt=tenant in snapshot.in_doubt,
         )
 
     def _quarantined(self, row: Unusable) -> Quarantine:
@@ -161,6 +166,7 @@ class Overview:
             tenants=len(snapshot.tenants),
             retired=len(snapshot.retired),
             quarantined=len(snapshot.quarantined),
+            in_doubt=len(snapshot.in_doubt),
             problem=problem,
         )
 
@@ -181,25 +187,36 @@ class _Parts:
         return [ShardOf(shard_of(tenant, count), count) for count in self._counts]
 
 
-def _by_tenant(rows: Sequence[Unusable]) -> Steps[dict[str, Unusable]]:
-    found: dict[str, Unusable] = {}
-    for some in sliced(rows):
-        found.update((row.tenant, row) for row in some if row.tenant is not None)
+@dataclass(frozen=True, slots=True)
+class _Census:
+    """Who there is in a snapshot, in order."""
+
+    snapshot: Snapshot
+    unusable: Mapping[str, Unusable]
+    """Rows that cannot be used, by the tenant whose they are."""
+
+    kinds: Sequence[Sequence[str]]
+    """The ids of those who are served, of those who are not, and of those of whom nothing else is known."""
+
+    quarantined: Sequence[str]
+
+    def ids(self, query: TenantQuery) -> Iterator[str]:
+        """Return the ids behind `query.after` in order; if only the quarantined count, only those are looked at."""
+        kinds = (self.quarantined,) if query.quarantined else self.kinds
+        starts = [0 if query.after is None else bisect_right(ids, query.after) for ids in kinds]
+        return heapq.merge(*(islice(ids, start, None) for ids, start in zip(kinds, starts, strict=True)))
+
+
+def _census(snapshot: Snapshot) -> Steps[_Census]:
+    unusable: dict[str, Unusable] = {}
+    for some in sliced(snapshot.quarantined):
+        unusable.update((row.tenant, row) for row in some if row.tenant is not None)
         yield
-    return found
-
-
-def _kinds(snapshot: Snapshot, unusable: Mapping[str, Unusable]) -> tuple[list[str], ...]:
-    """Return the ids of those who are served, of those who are not, and of those of whom nothing else is known."""
-    unknown = sorted(tenant for tenant in unusable if tenant not in snapshot.tenants)
-    return list(snapshot.tenants), list(snapshot.retired), unknown
-
-
-def _ids(snapshot: Snapshot, unusable: Mapping[str, Unusable], query: TenantQuery) -> Iterator[str]:
-    """Return the ids behind `query.after` in order, of which only the quarantined are looked at if only they count."""
-    kinds = (sorted(unusable),) if query.quarantined else _kinds(snapshot, unusable)
-    starts = [0 if query.after is None else bisect_right(ids, query.after) for ids in kinds]
-    return heapq.merge(*(islice(ids, start, None) for ids, start in zip(kinds, starts, strict=True)))
+    quarantined = sorted(unusable)
+    yield
+    unknown = [tenant for tenant in quarantined if tenant not in snapshot.tenants]
+    yield
+    return _Census(snapshot, unusable, (list(snapshot.tenants), list(snapshot.retired), unknown), quarantined)
 
 
 def _state_of(snapshot: Snapshot, tenant: str) -> str | None:
@@ -226,14 +243,14 @@ def _why(snapshot: Snapshot, tenant: str, unusable: Unusable | None) -> str:
 
 def _shown(row: Row, mapping: RowMapping) -> dict[str, str | None]:
     return {
-        column.name: MASK if looks_secret(column.name) and value is not None else _told(value)
+        column.name: None if value is None else masked_text(column.name, _told(value))
         for column, value in zip(mapping.columns, row, strict=True)
     }
 
 
-def _told(value: object) -> str | None:
+def _told(value: object) -> str:
     try:
-        return None if value is None else plain_text(value)
+        return plain_text(value)
     except NoText as reason:
         return f"({reason})"
 

@@ -5,15 +5,18 @@ The gate in front lets in who may use it; a route that is reached around the gat
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from starlette.convertors import Convertor, register_url_convertor
 
 from tenantry.core.errors import InternalError, InvalidQuery, NoSuchPath, TenantryError, listed, nearest, quoted
@@ -24,6 +27,7 @@ from tenantry.service.facts import (
     QuarantinePage,
     ShardOf,
     SnapshotFacts,
+    TenantFound,
     TenantPage,
     TenantView,
 )
@@ -32,6 +36,7 @@ from tenantry.web.app import ADMIN, ADMITTED
 from tenantry.web.failures import JSON, error_body, status_of
 
 PREFIX = f"{ADMIN}v1"
+_DIGITS = re.compile(r"-?[0-9]{1,20}(?:\.0+)?")
 _MESSAGE = {"$ref": "#/components/schemas/Message"}
 
 
@@ -47,16 +52,28 @@ class _Anything(Convertor[str]):
         return value
 
 
+def _in_digits(given: object) -> object:
+    """Refuse what Python takes for a whole number besides digits: `1_0`, `+5`; `5.0` is one to JSON Schema."""
+    if isinstance(given, str) and not _DIGITS.fullmatch(given):
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer")
+    return given
+
+
+_IN_DIGITS = BeforeValidator(_in_digits)
+
+
 class TenantAsked(BaseModel):
     """What one tenant takes."""
 
-    shards: int | None = Field(
-        None, ge=1, le=MOST_SHARDS, description="A count of shards, of which to tell the tenant's."
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS), _IN_DIGITS] | None = Field(
+        None, description="A count of shards, of which to tell the tenant's."
     )
 
 
 class _Page(BaseModel):
-    limit: int = Field(100, ge=1, le=MOST_OF_A_PAGE, description="How many at most; a page may be shorter.")
+    limit: Annotated[int, Field(ge=1, le=MOST_OF_A_PAGE), _IN_DIGITS] = Field(
+        100, description="How many at most; a page may be shorter."
+    )
 
 
 class TenantsAsked(_Page, TenantAsked):
@@ -72,7 +89,9 @@ class TenantsAsked(_Page, TenantAsked):
 class QuarantineAsked(_Page):
     """What a list of quarantined rows takes."""
 
-    after: int = Field(0, ge=0, le=2**53, description="Only those behind this row: `next` of the page before.")
+    after: Annotated[int, Field(ge=0, le=2**53), _IN_DIGITS] = Field(
+        0, description="Only those behind this row: `next` of the page before."
+    )
 
 
 def _refusal(description: str) -> dict[str, Any]:
@@ -92,7 +111,16 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 
 _ROUTE: dict[str, Any] = {"responses": _REFUSALS, "openapi_extra": {"security": [{"adminToken": []}, {}]}}
 
-_TOLD: Sequence[type] = (Quarantine, QuarantinedRow, QuarantinePage, ShardOf, SnapshotFacts, TenantPage, TenantView)
+_TOLD: Sequence[type] = (
+    Quarantine,
+    QuarantinedRow,
+    QuarantinePage,
+    ShardOf,
+    SnapshotFacts,
+    TenantFound,
+    TenantPage,
+    TenantView,
+)
 for _kind in _TOLD:
     # What stands below their fields is told in the document as well.
     _kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
@@ -121,7 +149,7 @@ def add_admin(app: FastAPI, overview: Overview) -> None:
         "/tenants/{id:anything}",
         operation_id="show_tenant",
         summary="One tenant, and why it is served or not",
-        response_model=TenantView,
+        response_model=TenantFound,
         response_description="All that is known of it.",
         dependencies=[Depends(_takes(TenantAsked))],
         **_ROUTE,
@@ -156,6 +184,10 @@ def _takes(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
     async def check(request: Request) -> None:
         if not request.scope.get(ADMITTED):
             raise NoSuchPath
+        try:
+            unquote(request.scope["query_string"].decode("ascii"), errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidQuery("The query is not UTF-8.") from None
         given = Counter(name for name, _ in request.query_params.multi_items())
         for name, times in sorted(given.items()):
             if name not in known:
