@@ -260,6 +260,19 @@ def test_an_admin_token_that_argo_cd_has_too_is_a_finding(tenantry: Command, fil
     assert "openssl rand" in remedy
 
 
+@pytest.mark.parametrize("content", [None, "", " \n"], ids=["missing", "empty", "blank"])
+def test_a_file_without_an_admin_token_is_a_finding(
+    tenantry: Command, file: SQLiteFile, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "admin-token"
+    if content is not None:
+        path.write_text(content)
+
+    what, _ = the_one(findings(tenantry, 1, TENANTRY_SOURCE_URL=file.url, TENANTRY_ADMIN_TOKEN_FILE=str(path)))
+
+    assert what == f"There is no admin token in '{path}' (admin.token_file)."
+
+
 @pytest.mark.parametrize("way", ["TENANTRY_ADMIN_TOKEN", "TENANTRY_ADMIN_TOKEN_FILE"])
 def test_an_admin_token_that_is_an_unresolved_reference_is_a_finding(
     tenantry: Command, file: SQLiteFile, tmp_path: Path, way: str

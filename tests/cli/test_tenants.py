@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -203,6 +204,20 @@ def test_a_tenant_in_doubt_says_so_in_a_list(ask: Ask, service: RunningService, 
 
     assert ended.out.splitlines()[2] == "be/ta      trial     yes     be-ta-p1flfwhk16  in doubt"
     assert "1 row in quarantine, 1 in doubt; read" in ended.err
+
+
+def test_rows_without_an_id_stand_below_the_quarantined_tenants(
+    ask: Ask, service: RunningService, file: SQLiteFile
+) -> None:
+    file.execute("UPDATE organization SET status = 'paused' WHERE tenant = 'be/ta'")
+    file.execute("INSERT INTO organization VALUES (NULL, 'active', 'x')")
+    wait_for(service, "quarantined", 2)
+
+    head, quarantined, nameless = ask("list", "--quarantined").out.splitlines()
+
+    assert head.startswith("ID")
+    assert quarantined.startswith("be/ta")
+    assert re.fullmatch(r"Row [1-4], column 'tenant', .+\.", nameless)
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", YAML(typ="safe").load)])

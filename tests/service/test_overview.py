@@ -363,6 +363,16 @@ def test_pages_together_are_every_tenant_once_and_in_order(
     assert everybody.next is None
 
 
+def test_a_page_ends_only_with_an_id_that_fits_into_a_url() -> None:
+    bed = Bed(snapshot_of([row("a"), row("b" * 5000), row("c" * 2048), row("d")]))
+
+    first = bed.page(limit=2)
+
+    assert [one.id[0] for one in first.tenants] == ["a", "b", "c"]
+    assert (first.next or "")[:1] == "c"
+    assert [one.id for one in bed.page(limit=2, after=first.next).tenants] == ["d"]
+
+
 def test_a_page_ends_early_where_tenants_are_large() -> None:
     bed = Bed(snapshot_of(tenants(300, plan="x" * 30_000)))
 

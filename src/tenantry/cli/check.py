@@ -90,6 +90,12 @@ def _of_admin(settings: Settings) -> Iterator[Finding]:
         yield from (
             Finding(problem, "Make a new admin token, such as by `openssl rand -hex 32`.") for problem in error.problems
         )
+    file = settings.admin.token_file
+    if file is not None and not _text_of(file).strip():
+        yield Finding(
+            f"There is no admin token in '{plain(str(file))}' (admin.token_file).",
+            "Put one there, such as by `openssl rand -hex 32`; until then there is no admin API over TCP.",
+        )
     if why := obstacle_to(settings.admin_socket):
         yield Finding(
             f"The admin API's socket '{plain(str(settings.admin_socket))}' cannot be made ({why}).",

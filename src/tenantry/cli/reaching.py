@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -67,7 +68,7 @@ class AdminApi:
         except httpx2.InvalidURL as error:
             raise AdminRefused("That is too long to be asked for.") from error
         except (httpx2.HTTPError, ValueError) as error:
-            raise ServiceUnreachable(f"The service could not be asked at {self}: {type(error).__name__}.") from error
+            raise ServiceUnreachable(f"The service could not be asked at {self}: {_told(error)}.") from error
         if not answer.is_success:
             raise self._refusal(answer)
         return answer.content
@@ -79,7 +80,9 @@ class AdminApi:
         import httpx2
 
         transport = httpx2.HTTPTransport(uds=str(self.socket)) if self.socket else None
-        return httpx2.Client(transport=transport, timeout=_PATIENCE, trust_env=False)
+        # OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR by itself: for a CA of one's own.
+        verify = ssl.create_default_context() if self.url.startswith("https:") else True
+        return httpx2.Client(transport=transport, timeout=_PATIENCE, trust_env=False, verify=verify)
 
     def _try_socket(self) -> None:
         """Find out whether somebody listens at the socket, and say why not as the system tells it."""
@@ -113,6 +116,10 @@ class AdminApi:
             off = "Over TCP it is off until the service has TENANTRY_ADMIN_TOKEN or admin.token_file."
             return AdminRefused(f"There is no admin API at {self}. {off}")
         return AdminRefused(plain(message))
+
+
+def _told(error: Exception) -> str:
+    return plain(f"{type(error).__name__}, {error}".rstrip(" ,."))
 
 
 _NOT_HERE = (

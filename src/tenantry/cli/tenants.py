@@ -28,6 +28,20 @@ class _Page(msgspec.Struct):
     next: str | None
 
 
+class _Row(msgspec.Struct):
+    """A row that cannot be used."""
+
+    row: int
+    column: str | None
+    reason: str
+    tenant: str | None
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row]
+    next: int | None
+
+
 class _Found(msgspec.Struct):
     snapshot: dict[str, Any]
     tenant: _Tenant
@@ -89,6 +103,8 @@ def tenants() -> None:
 def list_tenants(*, state: str | None, quarantined: bool, shards: int | None, api: AdminApi, form: str) -> None:
     """List the tenants that the running service knows, served or not, in order of id.
 
+    With --quarantined, the table ends with the rows that are no known tenant's, since they have no usable id.
+
     \b
     Example:
       tenantry tenants list --state trial
@@ -97,6 +113,8 @@ def list_tenants(*, state: str | None, quarantined: bool, shards: int | None, ap
     page = _all(api, _only(state=state, quarantined="true" if quarantined else None, shards=shards))
     if form == "table":
         print_table(_COLUMNS, [_line(_read(api, one, _Tenant)) for one in page.tenants])
+        if quarantined:
+            _print_nameless(api)
     else:
         _print_as_it_came(msgspec.json.encode(page), form)
     _print_facts(page.snapshot, len(page.tenants))
@@ -165,6 +183,17 @@ def _all(api: AdminApi, query: Mapping[str, str | int]) -> _Page:
     if page.snapshot["revision"] != revision:
         click.echo("warning: The tenants changed while they were listed.", err=True)
     return _Page(page.snapshot, found, None)
+
+
+def _print_nameless(api: AdminApi) -> None:
+    """Print the rows that cannot be used and whose nobody knows."""
+    after: int | None = 0
+    while after is not None:
+        page = _read(api, api.get("quarantine", {"limit": MOST_OF_A_PAGE, "after": after}), _Rows)
+        for row in page.rows:
+            if row.tenant is None:
+                click.echo(plain(f"Row {row.row}{f', column {row.column!r},' if row.column else ''} {row.reason}."))
+        after = page.next
 
 
 def _page(api: AdminApi, query: Mapping[str, str | int]) -> _Page:

@@ -41,6 +41,9 @@ MOST_OF_A_PAGE = 1000
 _LARGEST_PAGE = 1 << 20
 """Bytes of parameter sets after which a page ends, however few tenants it has."""
 
+_LONGEST_CURSOR = 2048
+"""Characters of an id by which a page may end: percent-encoded, a longer one does not fit into a URL."""
+
 _LOOKED_AT = 10
 """Tenants between two pauses."""
 
@@ -108,7 +111,7 @@ class Overview:
                 continue
             if query.state is not None and _state_of(snapshot, tenant) != query.state:
                 continue
-            if len(found) == query.limit or size > _LARGEST_PAGE:
+            if (len(found) >= query.limit or size > _LARGEST_PAGE) and len(found[-1].id) <= _LONGEST_CURSOR:
                 following = found[-1].id
                 break
             found.append(self._view(snapshot, tenant, census.unusable.get(tenant), parts))
