@@ -107,7 +107,7 @@ def test_json_has_nothing_that_a_terminal_obeys_and_stays_the_same_document(caps
 
 
 def test_yaml_has_nothing_that_a_terminal_obeys_and_stays_the_same_document(capsys: pytest.CaptureFixture[str]) -> None:
-    document = {"a\u202eb": ["\x1b[31m", "\x9b", "\U000e0001", "é 東京"]}
+    document = {"a\u202eb": ["\x1b[31m", "\x9b", "\U000e0001", "0\U00018d09", "-\x1b", "yes\u202e", "é 東京"]}
 
     print_document(document, "yaml")
 

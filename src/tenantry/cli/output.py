@@ -82,7 +82,7 @@ def _yaml(*, in_order: bool) -> Any:  # noqa: ANN401 -- its type is known where 
             return True
 
         def represent_text(self, text: str) -> object:
-            style = "'" if _NO_PLAIN_TEXT.fullmatch(text) else None if text.isprintable() else '"'
+            style = '"' if not text.isprintable() else "'" if _NO_PLAIN_TEXT.fullmatch(text) else None
             return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
         def represent_digits(self, number: Digits) -> object:
