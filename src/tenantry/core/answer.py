@@ -7,7 +7,7 @@ bytes that will be sent are decoded again and held against the promise of the an
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,7 +17,7 @@ from tenantry.core.index import SnapshotIndex
 from tenantry.core.selection import Selection
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced_by_size
-from tenantry.core.tenant import Tenant, size_of
+from tenantry.core.tenant import Kept, Sent, size_of
 
 HEAD = b'{"output":{"parameters":['
 TAIL = b"]}}"
@@ -28,6 +28,7 @@ WORTH_COMPRESSING = 1024
 _COMPRESSED_AT_ONCE = 1 << 16
 _DECODER = msgspec.json.Decoder(list[dict[str, object]])
 _ENVELOPE = msgspec.json.Decoder(dict[str, dict[str, list[object]]])
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -51,24 +52,40 @@ class Answer:
 
 def make_answer(index: SnapshotIndex, selection: Selection) -> Steps[Answer]:
     """Select, encode, check and compress; raises InvalidAnswer rather than return what fails its check."""
-    snapshot = index.snapshot
     chosen = yield from index.chosen(selection)
+    return (yield from encoded_answer(chosen, index.snapshot))
+
+
+def encoded_answer(chosen: Sequence[Sent], snapshot: Snapshot) -> Steps[Answer]:
+    """Encode, check and compress the answer that has these tenants, in order of id; raises InvalidAnswer."""
+    mapping = snapshot.mapping
+    return (yield from _made(chosen, snapshot.revision, mapping.names, mapping.native_names))
+
+
+def answer_as_released(released: Mapping[str, bytes], revision: str) -> Steps[Answer]:
+    """Encode again what was released, under the layout that it had then; raises InvalidAnswer."""
+    chosen = [Kept(tenant, released[tenant]) for tenant in sorted(released)]
+    names = tuple(_FIELDS.decode(chosen[0].encoded)) if chosen else ()
+    yield
+    return (yield from _made(chosen, revision, names, frozenset(names)))
+
+
+def _made(chosen: Sequence[Sent], revision: str, names: Sequence[str], native: Collection[str]) -> Steps[Answer]:
     parts: list[bytes] = []
     last = ""
     for some in sliced_by_size(chosen, size_of):
         part = b",".join(tenant.encoded for tenant in some)
-        last = _checked(part, some, snapshot, last)
+        last = _checked(part, some, names, native, last)
         parts += (b"," if parts else HEAD, part)
         yield
     body = b"".join((*parts, TAIL) if parts else (HEAD, TAIL))
     yield
     compressed = (yield from _gzipped(body)) if len(body) >= WORTH_COMPRESSING else None
-    return Answer(snapshot.revision, len(chosen), body, compressed)
+    return Answer(revision, len(chosen), body, compressed)
 
 
-def _checked(part: bytes, tenants: Sequence[Tenant], snapshot: Snapshot, last: str) -> str:
+def _checked(part: bytes, tenants: Sequence[Sent], names: Sequence[str], native: Collection[str], last: str) -> str:
     """Hold encoded parameter sets against the promise of the answer; returns the last id, for the order."""
-    names, native = snapshot.mapping.names, snapshot.mapping.native_names
     try:
         decoded = _DECODER.decode(b"[" + part + b"]")
     except msgspec.DecodeError:

@@ -139,6 +139,45 @@ class InvalidQuery(RequestRefused):
     remedy = "See /docs for what each path of the admin API takes."
 
 
+class EditedInput(TenantryError):
+    """An ApplicationSet asks for something new, and without what it asked for before it would lose tenants."""
+
+    remedy = (
+        "If that is meant, approve it: `tenantry guard approve APPLICATIONSET --input` with that name. If the input "
+        "was edited by mistake, put it back."
+    )
+
+
+class NoSuchApplicationSet(RequestRefused):
+    """The guard knows of no ApplicationSet by this name."""
+
+    remedy = "`tenantry guard show` lists those that it knows."
+
+
+class NotKnownThere(RequestRefused):
+    """A tenant is neither in an answer of this ApplicationSet nor waiting for one."""
+
+    remedy = "Nothing was changed. `tenantry guard show` lists whom it has."
+
+
+class GuardIsOff(RequestRefused):
+    """There is no guard: `guard.mode` is off."""
+
+    remedy = "Give another guard.mode, and start again."
+
+
+class InvalidWord(RequestRefused):
+    """What was said to the guard is not understood."""
+
+    remedy = "See `tenantry guard --help`. Nothing was changed."
+
+
+class AnotherHold(RequestRefused):
+    """What is held is not what was looked at."""
+
+    remedy = "Look at it again: `tenantry guard show`. Nothing was changed."
+
+
 class NoSuchTenant(RequestRefused):
     """There is no tenant with this id."""
 
@@ -243,6 +282,44 @@ class LastGoodUnknown(NotReady):
     """A row cannot be used, and this process never saw its tenant's last good parameters."""
 
     remedy = "Correct the row; `tenantry check` names it. Nothing is deleted meanwhile."
+
+
+class StateError(NotReady):
+    """The state database cannot be used, and without it nobody knows whom an answer would remove."""
+
+    remedy = "Nothing is deleted meanwhile; the log of tenantry has the reason."
+
+
+class StateUnreachable(StateError):
+    """The state database cannot be reached."""
+
+
+class StateUnwritable(StateError):
+    """The state database cannot be written to: it is read-only, or its disk is full."""
+
+
+class StateDamaged(StateError):
+    """The state database is damaged, or is none of tenantry."""
+
+    remedy = "Restore it, or move it away: then removals that the guard does not know of are not noticed."
+
+
+class StateTooNew(StateError):
+    """The state database was written by a later version of tenantry."""
+
+    remedy = "Run that version, or a later one."
+
+
+class StateInUse(StateError):
+    """Another process uses the state database."""
+
+    remedy = "End the other one; or let both have one in PostgreSQL, as state.url."
+
+
+class StateMoved(StateError):
+    """Somebody else wrote to the state database in this moment."""
+
+    remedy = "Ask again in a moment."
 
 
 class ShuttingDown(NotReady):

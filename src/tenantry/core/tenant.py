@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 from tenantry.core.layout import Paths
@@ -35,7 +37,18 @@ class Tenant(msgspec.Struct, frozen=True, gc=False):
     """Positions of values that are NULL and have no default: their text is empty, and to a selector they are absent."""
 
 
-def size_of(tenant: Tenant) -> int:
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """A tenant as it was released: its row says something else, or is not there."""
+
+    id: str
+    encoded: bytes
+
+
+Sent: TypeAlias = "Tenant | Kept"
+"""Who is in an answer."""
+
+
+def size_of(tenant: Sent) -> int:
     """Return how many bytes a parameter set has."""
     return len(tenant.encoded)
 
