@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from tenantry.core.columns import Column
-from tenantry.core.errors import SourceError, TenantryError
+from tenantry.core.errors import SourceError, StateError, StateMoved, StateUnwritable, TenantryError
+from tenantry.core.history import Event
+from tenantry.core.ledger import SetLedger, SetName
 from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.tenant import Row
+from tenantry.service.state import Changes, EventQuery, Remembered, Whole
 from tests.builders import HERE, TUTORIAL_COLUMNS
 
 
@@ -43,6 +48,10 @@ class FakeTokens:
     @property
     def count(self) -> int:
         return len(self._by_token)
+
+    @property
+    def consumers(self) -> frozenset[str]:
+        return frozenset(self._by_token.values())
 
 
 @dataclass
@@ -108,7 +117,7 @@ class Recorder:
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         self.failures.append(error)
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
         self.answers.append((application_set, consumer, tenants))
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
@@ -124,3 +133,78 @@ class Recorder:
 def rows_of(*pairs: tuple[str, str]) -> list[dict[str, object]]:
     """Return rows of the tutorial's table."""
     return [{"id": str(n), "tenant": tenant, "status": status} for n, (tenant, status) in enumerate(pairs, 1)]
+
+
+class FakeStore:
+    """A ledger store in memory, which can be broken."""
+
+    def __init__(self, *, is_shared: bool = False, now: float = 0.0) -> None:
+        self.is_shared = is_shared
+        self.broken: StateError | None = None
+        self.unwritable = False
+        self.written: list[Changes] = []
+        self._writes = 0
+        self._clock = now
+        self._whole = Whole(made=now)
+        self._sets: dict[SetName, SetLedger] = {}
+        self._names: dict[str, str] = {}
+        self._events: list[Event] = []
+        self._is_new = True
+
+    async def load(self) -> Remembered:
+        self._fail()
+        is_new, self._is_new = self._is_new, False
+        return Remembered(self._writes, self._clock, self._whole, dict(self._sets), is_new)
+
+    async def write(self, changes: Changes, writes: int) -> None:
+        self._fail()
+        if self.unwritable:
+            raise StateUnwritable
+        if writes != self._writes:
+            raise StateMoved
+        self._writes += 1
+        self._clock = changes.at
+        self._whole = changes.whole or self._whole
+        for change in changes.sets:
+            if change.formerly is not None:
+                del self._sets[change.formerly]
+            self._sets[change.name] = change.ledger
+        for tenant, name in changes.names.items():
+            self._names.setdefault(tenant, name)
+        self._events += [
+            msgspec.structs.replace(event, sequence=len(self._events) + n + 1) for n, event in enumerate(changes.events)
+        ]
+        self.written.append(changes)
+
+    async def writes(self) -> int:
+        self._fail()
+        return self._writes
+
+    async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
+        self._fail()
+        return {tenant: name for tenant, name in self._names.items() if made(tenant) != name}
+
+    async def events(self, asked: EventQuery) -> list[Event]:
+        self._fail()
+        found = [event for event in self._events if _is_asked_for(event, asked)]
+        return found if asked.limit is None else found[-asked.limit :]
+
+    async def forget(self, before: float) -> None:
+        self._fail()
+        self._events = [event for event in self._events if event.at >= before]
+
+    async def close(self) -> None:
+        return
+
+    def _fail(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+
+def _is_asked_for(event: Event, asked: EventQuery) -> bool:
+    return (
+        (asked.set_name is None or event.set_name in (asked.set_name, None))
+        and (asked.tenant is None or event.is_about(asked.tenant))
+        and (asked.since is None or event.at >= asked.since)
+        and (asked.until is None or event.at <= asked.until)
+    )

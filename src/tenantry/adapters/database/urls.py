@@ -22,19 +22,24 @@ def database_url(text: str) -> URL:
     scheme, _, rest = text.partition("://")
     if scheme.partition("+")[0] == "sqlite":
         return _read_only_file(unquote(rest.removeprefix("/")))
+    return server_url(text, "source.url")
+
+
+def server_url(text: str, setting: str) -> URL:
+    """Read the URL of a server, which `setting` gives; raises ConfigurationError without the text."""
     try:
         url = make_url(_several_hosts_as_query(text))
     except (ArgumentError, ValueError):
         raise ConfigurationError(
-            ["source.url is not a database URL such as postgresql://user@host/database."]
+            [f"{setting} is not a database URL such as postgresql://user@host/database."]
         ) from None
     name = url.get_backend_name()
     if name in ("mysql", "mariadb"):
         if not isinstance(url.host, str) and "host" in url.query:
-            raise ConfigurationError(["source.url: MySQL takes one host; name the server, or what stands before it."])
+            raise ConfigurationError([f"{setting}: MySQL takes one host; name the server, or what stands before it."])
         return url.set(drivername="mysql+asyncmy")
     if name not in ("postgresql", "postgres"):
-        raise ConfigurationError([f"source.url: {name} is not supported; known: mariadb, mysql, postgresql, sqlite."])
+        raise ConfigurationError([f"{setting}: {name} is not supported; known: mariadb, mysql, postgresql, sqlite."])
     return url.set(drivername="postgresql+psycopg")
 
 

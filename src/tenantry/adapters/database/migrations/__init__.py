@@ -1,0 +1,1 @@
+"""How the state database became what it is, step by step, for Alembic."""

@@ -1,0 +1,393 @@
+"""The store of the ledger: transactions of one thread each, so that no request waits in the loop for a disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar
+from urllib.parse import unquote
+
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select, update
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from tenantry.adapters.database.state_documents import (
+    event_document,
+    event_of,
+    set_document,
+    set_ledger,
+    whole_document,
+    whole_of,
+)
+from tenantry.adapters.database.state_tables import (
+    APPLICATION_SET,
+    EVENT,
+    HEAD,
+    INPUT,
+    LEDGER,
+    NAME,
+    RELEASED,
+    VERSION_TABLE,
+)
+from tenantry.adapters.database.urls import server_url
+from tenantry.core.errors import (
+    ConfigurationError,
+    StateDamaged,
+    StateError,
+    StateMoved,
+    StateTooNew,
+    StateUnreachable,
+    StateUnwritable,
+)
+from tenantry.core.history import Event
+from tenantry.core.ledger import Input, SetName
+from tenantry.service.state import Changes, EventQuery, Remembered, SetChange, Whole
+
+T = TypeVar("T")
+_Parameters: TypeAlias = dict[Input, dict[str, bytes]]
+
+_ROWS_AT_ONCE = 5000
+_ONE = 1
+"""The id of the only row of `ledger`."""
+
+
+class StateDatabase(Protocol):
+    """What differs between a file and a server."""
+
+    schema: str | None
+    is_shared: bool
+    at_once: int
+
+    @property
+    def engine(self) -> Engine:
+        """Where connections come from."""
+        ...
+
+    def claim(self) -> None:
+        """Make sure that no other process has what only one may have."""
+        ...
+
+    def prepare(self) -> None:
+        """Make ready what holds the tables."""
+        ...
+
+    def still_there(self) -> None:
+        """Raise StateError where what is written would be lost."""
+        ...
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a transaction that has begun, with what holds in it alone."""
+        ...
+
+    def lock_migrations(self, connection: Connection) -> None:
+        """Let one process at a time migrate."""
+        ...
+
+    def put(self, connection: Connection, given: int, parameters: Mapping[str, bytes]) -> None:
+        """Put parameter sets into an input."""
+        ...
+
+    def drop(self, connection: Connection, given: int, tenants: Sequence[str]) -> None:
+        """Take parameter sets out of an input."""
+        ...
+
+    def name(self, connection: Connection, names: Mapping[str, str]) -> None:
+        """Keep names that are released for the first time."""
+        ...
+
+    def close(self) -> None:
+        """Give back all that is held."""
+        ...
+
+
+class StateStore:
+    """A ledger store in a database; raises StateError and nothing else."""
+
+    def __init__(self, database: StateDatabase, now: Callable[[], float]) -> None:
+        """Keep the state in `database`; `now` is the clock of this machine."""
+        self._database = database
+        self._now = now
+        self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
+        self._sets: dict[SetName, int] = {}
+        self._inputs: dict[tuple[int, Input], int] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to it too."""
+        return self._database.is_shared
+
+    def claim(self) -> None:
+        """Make sure that no other process has what only one may have; raises StateError."""
+        _translating(self._database.claim)
+
+    async def load(self) -> Remembered:
+        """Migrate, and return everything but the history."""
+        return await self._aside(self._load)
+
+    async def write(self, changes: Changes, writes: int) -> None:
+        """Write all changes in one transaction; raises StateMoved unless it was written to `writes` times."""
+        await self._aside(lambda: self._write(changes, writes))
+
+    async def writes(self) -> int:
+        """Return how often it was written to."""
+        return await self._aside(lambda: self._in_transaction(_writes))
+
+    async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
+        """Return, by id, the released names that are not what `made` gives."""
+
+        def read(connection: Connection) -> dict[str, str]:
+            rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(NAME.c.tenant, NAME.c.name))
+            return {tenant: name for tenant, name in rows if made(tenant) != name}
+
+        return await self._aside(lambda: self._in_transaction(read))
+
+    async def events(self, asked: EventQuery) -> Sequence[Event]:
+        """Return a part of the history, in its order."""
+        return await self._aside(lambda: self._in_transaction(lambda connection: _events(connection, asked)))
+
+    async def forget(self, before: float) -> None:
+        """Forget the history before a moment."""
+        await self._aside(
+            lambda: self._in_transaction(
+                lambda connection: connection.execute(delete(EVENT).where(EVENT.c.at < before))
+            )
+        )
+
+    async def close(self) -> None:
+        """Give back all that is held."""
+        await self._aside(self._database.close)
+        self._threads.shutdown(wait=False)
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: _translating(work))
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._database.engine.begin() as connection:
+            self._database.begin(connection)
+            return work(connection)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def _load(self) -> Remembered:
+        self._database.prepare()
+        with self._transaction_that_migrates() as connection:
+            return self._remembered(connection)
+
+    @contextmanager
+    def _transaction_that_migrates(self) -> Iterator[Connection]:
+        with self._database.engine.begin() as connection:
+            self._database.begin(connection)
+            self._database.lock_migrations(connection)
+            version = _version(connection, self._database.schema)
+            if version is not None and version > HEAD:
+                raise StateTooNew
+            if version != HEAD:
+                _migrate(connection, self._database.schema)
+            yield connection
+
+    def _remembered(self, connection: Connection) -> Remembered:
+        row = connection.execute(select(LEDGER.c.writes, LEDGER.c.clock, LEDGER.c.document)).one_or_none()
+        if row is None:
+            now = self._now()
+            whole = Whole(made=now)
+            connection.execute(insert(LEDGER).values(id=_ONE, writes=0, clock=now, document=whole_document(whole)))
+            self._sets, self._inputs = {}, {}
+            return Remembered(0, now, whole, {}, is_new=True)
+        self._sets = {
+            SetName(consumer, name): number
+            for number, consumer, name in connection.execute(
+                select(APPLICATION_SET.c.id, APPLICATION_SET.c.consumer, APPLICATION_SET.c.name)
+            )
+        }
+        inputs: list[tuple[int, int, str]] = [
+            (number, owner, given)
+            for number, owner, given in connection.execute(select(INPUT.c.id, INPUT.c.application_set, INPUT.c.text))
+        ]
+        self._inputs = {(owner, given): number for number, owner, given in inputs}
+        by_set = _released(connection, inputs)
+        names = {number: name for name, number in self._sets.items()}
+        sets = {
+            names[number]: set_ledger(document, by_set.get(number, {}))
+            for number, document in connection.execute(select(APPLICATION_SET.c.id, APPLICATION_SET.c.document))
+        }
+        return Remembered(row.writes, row.clock, whole_of(row.document), sets)
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def _write(self, changes: Changes, writes: int) -> None:
+        self._database.still_there()
+        sets, inputs = dict(self._sets), dict(self._inputs)
+        with self._database.engine.begin() as connection:
+            self._database.begin(connection)
+            values: dict[str, object] = {"writes": writes + 1, "clock": changes.at}
+            if changes.whole is not None:
+                values["document"] = whole_document(changes.whole)
+            ours = update(LEDGER).where(LEDGER.c.id == _ONE, LEDGER.c.writes == writes).values(values)
+            if connection.execute(ours).rowcount != 1:
+                raise StateMoved
+            for change in changes.sets:
+                self._write_set(connection, change, sets, inputs)
+            self._database.name(connection, changes.names)
+            if changes.events:
+                connection.execute(insert(EVENT), [_event_row(event) for event in changes.events])
+        self._sets, self._inputs = sets, inputs
+
+    def _write_set(
+        self,
+        connection: Connection,
+        change: SetChange,
+        sets: dict[SetName, int],
+        inputs: dict[tuple[int, Input], int],
+    ) -> None:
+        name, document = change.name, set_document(change.ledger)
+        if change.formerly is not None:
+            sets[name] = sets.pop(change.formerly)
+        number = sets.get(name)
+        if number is None:
+            new = insert(APPLICATION_SET).values(consumer=name.consumer, name=name.application_set, document=document)
+            number = sets[name] = connection.execute(new.returning(APPLICATION_SET.c.id)).scalar_one()
+        else:
+            connection.execute(
+                update(APPLICATION_SET)
+                .where(APPLICATION_SET.c.id == number)
+                .values(consumer=name.consumer, name=name.application_set, document=document)
+            )
+        for given in change.ledger.baselines:
+            if (number, given) not in inputs:
+                new = insert(INPUT).values(application_set=number, text=given).returning(INPUT.c.id)
+                inputs[number, given] = connection.execute(new).scalar_one()
+        for given, tenants in change.dropped.items():
+            self._database.drop(connection, inputs[number, given], list(tenants))
+        for given, parameters in change.put.items():
+            self._database.put(connection, inputs[number, given], parameters)
+
+
+def _version(connection: Connection, schema: str | None) -> str | None:
+    """Return the migration at which a database stands; None for one that has nothing of ours."""
+    if not inspect(connection).has_table(VERSION_TABLE, schema):
+        return None
+    prefix = f"{schema}." if schema else ""
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {prefix}{VERSION_TABLE}").scalar_one_or_none()  # noqa: S608
+    return None if found is None else str(found)
+
+
+def _migrate(connection: Connection, schema: str | None) -> None:
+    """Take a database to the latest migration; Alembic takes half a second to import, so only now."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
+    command.upgrade(config, "head")
+
+
+def _writes(connection: Connection) -> int:
+    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == _ONE)).scalar_one())
+
+
+def _released(
+    connection: Connection, inputs: Sequence[tuple[int, int, str]]
+) -> dict[int, dict[Input, dict[str, bytes]]]:
+    """Return the parameter sets of every ApplicationSet, input and tenant."""
+    by_input: dict[int, dict[str, bytes]] = {}
+    by_set: dict[int, _Parameters] = {}
+    for number, owner, given in inputs:
+        by_set.setdefault(owner, {})[given] = by_input[number] = {}
+    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
+        select(RELEASED.c.input, RELEASED.c.tenant, RELEASED.c.parameters)
+    )
+    for number, tenant, parameters in rows:
+        by_input[number][tenant] = parameters
+    return by_set
+
+
+def _event_row(event: Event) -> dict[str, object]:
+    return {
+        "at": event.at,
+        "consumer": event.consumer,
+        "application_set": event.application_set,
+        "body": event_document(event),
+    }
+
+
+def _events(connection: Connection, asked: EventQuery) -> list[Event]:
+    """Look from the latest back, so that the latest few cost little."""
+    wanted = select(EVENT.c.id, EVENT.c.body).order_by(EVENT.c.id.desc())
+    if asked.set_name is not None:
+        wanted = wanted.where(
+            EVENT.c.application_set.in_((asked.set_name.application_set, "")),
+            EVENT.c.consumer.in_((asked.set_name.consumer, "")),
+        )
+    if asked.since is not None:
+        wanted = wanted.where(EVENT.c.at >= asked.since)
+    if asked.until is not None:
+        wanted = wanted.where(EVENT.c.at <= asked.until)
+    found: list[Event] = []
+    with connection.execution_options(yield_per=100).execute(wanted) as rows:
+        for number, body in rows:
+            event = event_of(body, number)
+            if asked.tenant is None or event.is_about(asked.tenant):
+                found.append(event)
+            if asked.limit is not None and len(found) >= asked.limit:
+                break
+    return found[::-1]
+
+
+def _translating(work: Callable[[], T]) -> T:
+    """Run what talks to the database; raises StateError for all that it raises."""
+    try:
+        return work()
+    except (SQLAlchemyError, OSError) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> StateError:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause)
+    if isinstance(cause, OSError):
+        return StateUnwritable(f"The state database cannot be written to ({cause.strerror or 'no reason given'}).")
+    state = str(getattr(cause, "sqlstate", None) or "")
+    if state.startswith(("25006", "53100", "42501")):
+        return StateUnwritable()
+    return StateDamaged() if state.startswith(("42", "XX", "22", "23")) else StateUnreachable()
+
+
+_UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _of_sqlite(cause: sqlite3.Error) -> StateError:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in _UNWRITABLE:
+        return StateUnwritable()
+    return StateDamaged() if code in _DAMAGED else StateUnreachable()
+
+
+def open_state(url: str, connect: timedelta, statement: timedelta, now: Callable[[], float]) -> StateStore:
+    """Return the store that a URL names, SQLite or PostgreSQL; connects to nothing. Raises ConfigurationError."""
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] == "sqlite":
+        path = unquote(rest.removeprefix("/"))
+        if not path or path == ":memory:":
+            raise ConfigurationError(["state.url: sqlite needs a file, such as sqlite:///tenantry-state.db."])
+        from tenantry.adapters.database.state_file import StateFile
+
+        return StateStore(StateFile(Path(path).absolute()), now)
+    found = server_url(url, "state.url")
+    if found.get_backend_name() != "postgresql":
+        raise ConfigurationError(
+            [f"state.url: {found.get_backend_name()} is not supported; known: postgresql, sqlite."]
+        )
+    from tenantry.adapters.database.state_server import StateServer
+
+    try:
+        return StateStore(StateServer(found, connect, statement), now)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(["state.url has a host or port that cannot be used."]) from None

@@ -1,0 +1,124 @@
+"""What is written to the state database and read from it: the shapes that the ledger and its store have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tenantry.core.history import Event
+from tenantry.core.ledger import Input, SetLedger, SetName, Sizes, Word
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a source stood when it was last released from."""
+
+    timeline: int = 0
+    lsn: int = 0
+    standby: bool = False
+    turns: int = 0
+    """How often it was found at an earlier position than before: each time, what rows alone did is not known."""
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """What is known of all ApplicationSets together."""
+
+    made: float
+    """When the ledger was made, by the clock of that moment."""
+
+    freeze: Word | None = None
+    sizes: Sizes = ()
+    origins: Mapping[str, Origin] = {}
+    """By source."""
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """All that a state database holds, but for the history."""
+
+    writes: int
+    """How often it was written to; another number than one's own means that somebody else did."""
+
+    clock: float
+    """The latest time that was written."""
+
+    whole: Whole
+    sets: Mapping[SetName, SetLedger]
+    is_new: bool = False
+    """Whether it was made just now: nothing is known of what was answered before."""
+
+
+class SetChange(msgspec.Struct, frozen=True):
+    """What changes about one ApplicationSet."""
+
+    name: SetName
+    ledger: SetLedger
+    """As it is afterwards."""
+
+    put: Mapping[Input, Mapping[str, bytes]] = {}
+    dropped: Mapping[Input, Collection[str]] = {}
+    formerly: SetName | None = None
+    """The name under which it was known before, where a new consumer takes it over."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What is written at once, or not at all."""
+
+    at: float
+    sets: Sequence[SetChange] = ()
+    whole: Whole | None = None
+    names: Mapping[str, str] = {}
+    """By id: names that are released for the first time."""
+
+    events: Sequence[Event] = ()
+
+
+class EventQuery(msgspec.Struct, frozen=True):
+    """Which part of the history is asked for."""
+
+    set_name: SetName | None = None
+    tenant: str | None = None
+    since: float | None = None
+    until: float | None = None
+    limit: int | None = None
+    """The latest so many."""
+
+
+class LedgerStore(Protocol):
+    """Where the ledger is kept; raises StateError and nothing else."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to it too."""
+        ...
+
+    async def load(self) -> Remembered:
+        """Make ready what holds the state, and return all of it."""
+        ...
+
+    async def write(self, changes: Changes, writes: int) -> None:
+        """Write all of it so that no crash loses it, or nothing.
+
+        Raises StateMoved unless it was written to `writes` times before.
+        """
+        ...
+
+    async def writes(self) -> int:
+        """Return how often it was written to."""
+        ...
+
+    async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
+        """Return, by id, the released names that are not what `made` gives."""
+        ...
+
+    async def events(self, asked: EventQuery) -> Sequence[Event]:
+        """Return a part of the history, in its order."""
+        ...
+
+    async def forget(self, before: float) -> None:
+        """Forget the history before a moment."""
+        ...
+
+    async def close(self) -> None:
+        """Give back all that is held."""
+        ...

@@ -1,0 +1,370 @@
+"""The contract of a ledger store: on the fake, on a file, on PostgreSQL, and through a pooler in transaction mode."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from tenantry.adapters.database.state import open_state
+from tenantry.adapters.database.state_tables import HEAD, METADATA, SCHEMA
+from tenantry.core.errors import (
+    ConfigurationError,
+    StateDamaged,
+    StateError,
+    StateInUse,
+    StateMoved,
+    StateTooNew,
+    StateUnreachable,
+)
+from tenantry.core.history import Event, EventKind
+from tenantry.core.ledger import Baseline, Hold, Loss, Rule, SetLedger, SetName, Size, Word
+from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, SetChange, Whole
+from tests.fakes import FakeStore
+from tests.support.pgbouncer import PgBouncer
+from tests.support.postgres import Database
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE = timedelta(seconds=5)
+SET = SetName("argocd", "prod-eu")
+OTHER = SetName("staging", "prod-eu")
+RELEASED = {"acme": b'{"tenant":"acme"}', "Über/1": '{"tenant":"Über/1"}'.encode()}
+FULL = SetLedger(
+    baselines={
+        "{}": Baseline(RELEASED, "a.b.c", "layout", 10.5, 20.5, polled=True),
+        '{"region":"eu"}': Baseline({}, "a.b.d", "layout", 11.0, 12.0),
+    },
+    losses=(Loss("gone", "{}", 15.25),),
+    sizes=(Size(10.5, 3), Size(15.25, 2)),
+    holds={("{}", "acme"): Hold("{}", "acme", Rule.LIMIT, 18.0, 7, "Too many.", "A read.")},
+    approvals={"acme": Word("me", "left us", 19.0, 99.0, used=True)},
+    admitted={"0123456789": Word("me", "new input", 19.0, 99.0)},
+    pins={"Über/1": Word("me", "audit", 19.0)},
+    freeze=Word("me", "night", 19.5),
+    additions=4,
+)
+
+
+@dataclass
+class Place:
+    """Where a store keeps its state, so that another one can open it."""
+
+    open: Callable[[], LedgerStore]
+    stores: list[LedgerStore]
+
+    def store(self) -> LedgerStore:
+        store = self.open()
+        self.stores.append(store)
+        return store
+
+
+def now() -> float:
+    return 1000.0
+
+
+@pytest.fixture(params=["fake", "file", "postgresql", "pgbouncer"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    match request.param:
+        case "fake":
+            fake = FakeStore(now=now())
+            here = Place(lambda: fake, [])
+        case "file":
+            here = Place(lambda: open_state(f"sqlite:///{tmp_path}/deep/state.db", PATIENCE, PATIENCE, now), [])
+        case "postgresql":
+            database: Database = request.getfixturevalue("database")
+            here = Place(lambda: open_state(database.url(), PATIENCE, PATIENCE, now), [])
+        case _:
+            database = request.getfixturevalue("database")
+            pooler: PgBouncer = request.getfixturevalue("pgbouncer")(database)
+            here = Place(lambda: open_state(database.url(port=pooler.port), PATIENCE, PATIENCE, now), [])
+    yield here
+    for store in here.stores:
+        await store.close()
+
+
+async def again(place: Place, store: LedgerStore) -> LedgerStore:
+    """Close a store and open it anew, as a process that starts again does."""
+    await store.close()
+    place.stores.remove(store)
+    return place.store()
+
+
+async def test_a_new_store_says_that_it_is_new_and_once_only(place: Place) -> None:
+    store = place.store()
+
+    found = await store.load()
+
+    assert (found.is_new, found.writes, found.sets) == (True, 0, {})
+    store = await again(place, store)
+    assert not (await store.load()).is_new
+
+
+async def test_everything_that_is_known_of_an_application_set_is_read_as_it_was_written(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    whole = Whole(5.0, Word("me", "moving", 6.0), (Size(5.0, 3),), {"a/b": Origin(1, 2, standby=True, turns=3)})
+    put = {given: one.released for given, one in FULL.baselines.items()}
+
+    await store.write(Changes(2000.5, [SetChange(SET, FULL, put), SetChange(OTHER, SetLedger())], whole), 0)
+
+    store = await again(place, store)
+    found = await store.load()
+    assert found.sets == {SET: FULL, OTHER: SetLedger()}
+    assert (found.writes, found.clock, found.whole) == (1, 2000.5, whole)
+
+
+async def test_parameter_sets_are_put_and_dropped_one_by_one(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    first = SetLedger(baselines={"{}": Baseline({"a": b"1", "b": b"2", "c": b"3"}, "", "", 0, 0)})
+    await store.write(Changes(1, [SetChange(SET, first, {"{}": first.baselines["{}"].released})]), 0)
+    then = SetLedger(baselines={"{}": Baseline({"a": b"1", "b": b"4", "d": b"5"}, "", "", 0, 0)})
+
+    await store.write(Changes(2, [SetChange(SET, then, {"{}": {"b": b"4", "d": b"5"}}, {"{}": ["c"]})]), 1)
+
+    store = await again(place, store)
+    assert (await store.load()).sets[SET].baselines["{}"].released == {"a": b"1", "b": b"4", "d": b"5"}
+
+
+async def test_who_counts_other_writes_than_there_were_writes_nothing(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    await store.write(Changes(1, [SetChange(SET, FULL)]), 0)
+
+    with pytest.raises(StateMoved):
+        await store.write(Changes(2, [SetChange(OTHER, FULL)], names={"acme": "acme"}), 0)
+
+    assert await store.writes() == 1
+    store = await again(place, store)
+    assert set((await store.load()).sets) == {SET}
+
+
+async def test_a_new_consumer_takes_over_what_is_known(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    await store.write(Changes(1, [SetChange(SET, FULL, {"{}": RELEASED})]), 0)
+
+    await store.write(Changes(2, [SetChange(OTHER, FULL, formerly=SET)]), 1)
+
+    store = await again(place, store)
+    found = (await store.load()).sets
+    assert set(found) == {OTHER}
+    assert found[OTHER].baselines["{}"].released == RELEASED
+
+
+async def test_the_first_name_of_a_tenant_is_kept(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    await store.write(Changes(1, names={"acme": "acme", "Beta": "beta-1"}), 0)
+
+    await store.write(Changes(2, names={"acme": "another", "gamma": "gamma"}), 1)
+
+    assert await store.names_besides(str.lower) == {"Beta": "beta-1"}
+    assert await store.names_besides(lambda _: "") == {"acme": "acme", "Beta": "beta-1", "gamma": "gamma"}
+
+
+async def test_the_history_is_told_in_its_order_and_by_what_it_is_about(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    events = [
+        Event(1.0, EventKind.RELEASED, *SET, input="{}", came=("acme", "beta")),
+        Event(2.0, EventKind.FROZEN, by="me", why="night"),
+        Event(3.0, EventKind.RELEASED, *OTHER, input="{}", came=("acme",)),
+        Event(4.0, EventKind.RELEASED, *SET, input="{}", left=("acme",), words={"acme": "me"}),
+    ]
+    await store.write(Changes(4, events=events), 0)
+
+    async def told(asked: EventQuery) -> list[float]:
+        return [event.at for event in await store.events(asked)]
+
+    assert await told(EventQuery()) == [1, 2, 3, 4]
+    assert await told(EventQuery(SET)) == [1, 2, 4]
+    assert await told(EventQuery(SET, tenant="acme")) == [1, 4]
+    assert await told(EventQuery(tenant="beta")) == [1]
+    assert await told(EventQuery(since=2.0, until=3.0)) == [2, 3]
+    assert await told(EventQuery(limit=2)) == [3, 4]
+    assert [event.sequence for event in await store.events(EventQuery())] == [1, 2, 3, 4]
+
+
+async def test_old_history_is_forgotten(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    await store.write(Changes(4, events=[Event(float(at), EventKind.FROZEN) for at in (1, 2, 3)]), 0)
+
+    await store.forget(2.0)
+
+    assert [event.at for event in await store.events(EventQuery())] == [2, 3]
+
+
+async def test_ten_thousand_tenants_are_written_and_read(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    released = {f"tenant-{n}": b"{}" for n in range(10_000)}
+    ledger = SetLedger(baselines={"{}": Baseline(released, "", "", 0, 0)})
+
+    await store.write(Changes(1, [SetChange(SET, ledger, {"{}": released})], names={one: one for one in released}), 0)
+
+    store = await again(place, store)
+    assert (await store.load()).sets[SET].baselines["{}"].released == released
+
+
+# --- a file --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_process_is_refused_by_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    first = open_state(url, PATIENCE, PATIENCE, now)
+    await first.load()
+    code = (
+        "from datetime import timedelta as t; from tenantry.adapters.database.state import open_state as o\n"
+        f"o({url!r}, t(1), t(1), lambda: 0.0).claim()"
+    )
+
+    second = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+
+    assert f"StateInUse: Another process (process {os.getpid()}) uses the state database state.db." in second.stderr
+    await first.close()
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60).returncode == 0
+
+
+async def test_a_file_and_its_lock_are_nobody_elses_to_read(tmp_path: Path) -> None:
+    store = open_state(f"sqlite:///{tmp_path}/state.db", PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.write(Changes(1), 0)
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+
+    assert modes.keys() >= {"state.db", "state.db-wal", "state.db.lock"}
+    assert set(modes.values()) == {0o600}
+    await store.close()
+
+
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "removed"])
+async def test_a_file_that_went_takes_no_more_writes(tmp_path: Path, *, replaced: bool) -> None:
+    path = tmp_path / "state.db"
+    store = open_state(f"sqlite:///{path}", PATIENCE, PATIENCE, now)
+    await store.load()
+    path.unlink()
+    if replaced:
+        path.touch()
+
+    with pytest.raises(StateUnreachable, match="removed or replaced"):
+        await store.write(Changes(1), 0)
+
+    await store.close()
+
+
+async def test_a_file_that_is_something_else_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"not a database at all" * 1000)
+    store = open_state(f"sqlite:///{path}", PATIENCE, PATIENCE, now)
+
+    with pytest.raises(StateDamaged):
+        await store.load()
+
+    assert path.read_bytes().startswith(b"not a database")
+    await store.close()
+
+
+async def test_a_state_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = open_state(f"sqlite:///{path}", PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.close()
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE schema_version SET version_num = '9999'")
+    connection.close()
+    store = open_state(f"sqlite:///{path}", PATIENCE, PATIENCE, now)
+
+    with pytest.raises(StateTooNew):
+        await store.load()
+
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("sqlite://", "sqlite needs a file"),
+        ("sqlite:///:memory:", "sqlite needs a file"),
+        ("mysql://u@h/d", "mysql is not supported"),
+        ("nothing", "is not a database URL"),
+    ],
+)
+def test_a_url_that_no_state_can_have_is_refused(url: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        open_state(url, PATIENCE, PATIENCE, now)
+
+
+# --- a server ------------------------------------------------------------------------------------------------------
+
+
+async def test_four_processes_that_start_at_once_migrate_once(database: Database) -> None:
+    code = (
+        "import asyncio; from datetime import timedelta as t\n"
+        "from tenantry.adapters.database.state import open_state as o\n"
+        f"print(asyncio.run(o({database.url()!r}, t(seconds=9), t(seconds=9), lambda: 0.0).load()).is_new)"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+
+    ends = [(process.communicate(timeout=60), process.returncode) for process in processes]
+
+    assert [code for _, code in ends] == [0, 0, 0, 0], ends
+    assert sorted(out.strip() for (out, _), _ in ends) == ["False", "False", "False", "True"]
+
+
+async def test_the_tables_are_in_a_schema_of_their_own(database: Database) -> None:
+    store = open_state(database.url(), PATIENCE, PATIENCE, now)
+    await store.load()
+
+    found = database.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename IN ('ledger', 'released')")
+
+    assert found == [(SCHEMA,)]
+    await store.close()
+
+
+async def test_a_server_that_is_not_there_is_said_so() -> None:
+    store = open_state(f"postgresql://nobody@127.0.0.1:{free_port()}/none", timedelta(seconds=2), PATIENCE, now)
+
+    with pytest.raises(StateUnreachable):
+        await store.load()
+
+    await store.close()
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA], ids=["file", "server"])
+async def test_the_migrations_lead_to_the_tables_that_the_code_knows(
+    schema: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/state.db" if schema is None else request.getfixturevalue("database").url()
+    store = open_state(url, PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.close()
+    engine = create_engine(url if schema is None else url.replace("postgresql://", "postgresql+psycopg://"))
+
+    made = inspect(engine)
+
+    for table in METADATA.sorted_tables:
+        columns = {column["name"]: column["nullable"] for column in made.get_columns(table.name, schema)}
+        assert columns == {column.name: bool(column.nullable) for column in table.columns}
+    versions = Path(open_state.__code__.co_filename).parent / "migrations" / "versions"
+    assert max(versions.glob("r*.py")).name.startswith(f"r{HEAD}_")
+    engine.dispose()
+
+
+def test_every_error_of_a_store_is_one() -> None:
+    assert all(issubclass(kind, StateError) for kind in (StateDamaged, StateInUse, StateMoved, StateTooNew))
