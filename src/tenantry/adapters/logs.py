@@ -135,12 +135,12 @@ class LogObserver:
         self._last_failure = error.message
         tell("read_failed", reason=error.message, cause=cause, milliseconds=_milliseconds(seconds))
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
         """Write the one line of an answered request."""
         self._answered(
             application_set=application_set,
             consumer=consumer,
-            outcome="released",
+            outcome="held" if held else "released",
             tenants=tenants,
             milliseconds=_milliseconds(seconds),
         )

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 import tenantry
 from tenantry.core.errors import TenantryError
 from tenantry.core.snapshot import Snapshot
+from tenantry.service.ledger import Standing
 from tenantry.service.snapshots import SnapshotHolder
 
 OTHERS = "(others)"
@@ -40,6 +41,40 @@ class SnapshotGauges(Collector):
             len(snapshot.quarantined) if snapshot else None,
         )
         yield _gauge("tenantry_snapshot_age_seconds", "Seconds since the read behind the snapshot in use began.", age)
+
+
+class GuardGauges(Collector):
+    """Gauges of the guard."""
+
+    def __init__(self, standing: Callable[[], Standing], loose: Mapping[str, bool], max_sets: int) -> None:
+        """Ask `standing` at each scrape; `loose` tells what is set loosely, and what is not."""
+        self._standing = standing
+        self._loose = loose
+        self._max_sets = max_sets
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
+        standing = self._standing()
+        held = GaugeMetricFamily(
+            "tenantry_held_removals", "Removals that wait for somebody's word.", labels=["application_set"]
+        )
+        by_name: dict[str, int] = {}
+        for (_, application_set), number in sorted(standing.held.items()):
+            known = application_set in by_name or len(by_name) < self._max_sets
+            label = application_set if known else OTHERS
+            by_name[label] = by_name.get(label, 0) + number
+        for label, number in by_name.items():
+            held.add_metric([label], number)
+        loose = GaugeMetricFamily(
+            "tenantry_guard_loose",
+            "What is set so that the guard does less than it could: 1 where it is.",
+            labels=["what"],
+        )
+        for what, is_so in self._loose.items():
+            loose.add_metric([what], is_so)
+        yield from (held, loose)
+        yield _gauge("tenantry_frozen", "Freezes of removals that stand.", standing.frozen)
+        yield _gauge("tenantry_state_ok", "Whether the state database could be used the last time.", standing.is_well)
 
 
 class AnswerGauges(Collector):
@@ -99,10 +134,15 @@ class PrometheusObserver:
         build = Gauge("tenantry_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(tenantry.__version__).set(1)
         self._answered = self._requests.labels("200"), self._answers.labels("released")
+        self._held = self._requests.labels("200"), self._answers.labels("held")
         self._refused = self._answers.labels("refused")
         self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
         self._last_answers: dict[str, tuple[int, float]] = {}
         registry.register(AnswerGauges(self._last_answers))
+
+    def watch_guard(self, standing: Callable[[], Standing], loose: Mapping[str, bool]) -> None:
+        """Show how the guard stands, too."""
+        self.registry.register(GuardGauges(standing, loose, self._max_sets))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -117,9 +157,16 @@ class PrometheusObserver:
         """Count a failed read."""
         self._read_failed.inc()
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:  # noqa: ARG002
-        """Count an answer and keep its size."""
-        for counter in self._answered:
+    def answered(  # noqa: D102 -- the port's
+        self,
+        application_set: str,
+        consumer: str,  # noqa: ARG002
+        tenants: int,
+        seconds: float,
+        *,
+        held: bool,
+    ) -> None:
+        for counter in self._held if held else self._answered:
             counter.inc()
         self._seconds.observe(seconds)
         known = application_set in self._last_answers or len(self._last_answers) < self._max_sets

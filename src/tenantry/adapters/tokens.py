@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -75,6 +75,11 @@ class MountedTokens:
     def count(self) -> int:
         """How many tokens are valid."""
         return len(self._valid)
+
+    @property
+    def consumers(self) -> Collection[str]:
+        """Whose tokens are valid."""
+        return frozenset(self._valid.values())
 
     def consumer_of(self, presented: str) -> str | None:
         """Return whose token this is, or None; every token is compared, each in constant time."""

@@ -47,7 +47,7 @@ def _findings(source: SettingsSource) -> tuple[Snapshot | None, list[Finding]]:
         settings = source.load()
     except ConfigurationError as error:
         return None, _problems(error)
-    findings = [*_required(settings), *_unresolved(settings), *_of_admin(settings)]
+    findings = [*_required(settings), *_unresolved(settings), *_of_admin(settings), *_of_guard(settings)]
     if settings.source.url is None:
         return None, findings
     snapshot, found = asyncio.run(_probed(settings))
@@ -102,6 +102,14 @@ def _of_admin(settings: Settings) -> Iterator[Finding]:
             "Tenants are served all the same; for `tenantry tenants`, give another directory as data.directory.",
             note=True,
         )
+
+
+def _of_guard(settings: Settings) -> Iterator[Finding]:
+    """Note what is set so that the guard does less than it could."""
+    from tenantry.runtime.looseness import LOOSENESS_REMEDY, looseness
+
+    for sentence in looseness(settings).values():
+        yield Finding(sentence, LOOSENESS_REMEDY, note=True)
 
 
 def _text_of(path: Path | None) -> str:

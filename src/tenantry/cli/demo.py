@@ -77,7 +77,7 @@ def demo(*, once: bool, data_dir: Path, port: int, form: str) -> None:
         "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
         "TENANTRY_LOG_LEVEL": "warning",
     }
-    service = Service(load(None, environment, {"data.directory": str(data_dir)}))
+    service = Service(load(None, environment, {"data.directory": str(data_dir)}), is_sample=True)
 
     async def show(bound: int) -> None:
         answer = await ask(bound, token)
@@ -134,7 +134,7 @@ async def _until_ready(client: httpx2.AsyncClient) -> None:
 
 
 def _next_steps(port: int, token: str, database: Path) -> str:
-    body = '{"applicationSetName": "demo", "input": {"parameters": {"status": "active"}}}'
+    body = '{"applicationSetName": "active", "input": {"parameters": {"status": "active"}}}'
     return f"""
 tenantry serves these tenants until you press Ctrl-C. Ask it yourself:
 

@@ -14,12 +14,13 @@ import tenantry
 from tenantry.cli.check import check
 from tenantry.cli.compare import PluginUnreachable, compare
 from tenantry.cli.demo import demo
+from tenantry.cli.guard import guard
 from tenantry.cli.manifests import manifests
 from tenantry.cli.query import query
 from tenantry.cli.reaching import ServiceUnreachable
 from tenantry.cli.serve import serve
 from tenantry.cli.tenants import tenants
-from tenantry.core.errors import ConfigurationError, SourceError, TenantryError
+from tenantry.core.errors import ConfigurationError, SourceError, StateError, TenantryError
 
 _EPILOG = "Exit codes: 0 done, 1 a finding or a refusal, 2 wrong use, 3 not reachable."
 
@@ -31,11 +32,12 @@ def commands() -> None:
 
     tenantry answers the ApplicationSet plugin generator. Begin with `tenantry demo`; then `tenantry check` and
     `tenantry query` on your own database, `tenantry compare` against what you run today, and `tenantry serve`.
-    `tenantry manifests` prints what Argo CD needs, `tenantry tenants` asks the running service about a tenant.
+    `tenantry manifests` prints what Argo CD needs, `tenantry tenants` asks the running service about a tenant,
+    `tenantry guard` looks at the removals that it holds and approves them.
     """
 
 
-for command in (serve, demo, check, query, compare, manifests, tenants):
+for command in (serve, demo, check, query, compare, manifests, tenants, guard):
     commands.add_command(command)
 
 
@@ -67,6 +69,6 @@ def exit_code(error: TenantryError) -> int:
     match error:
         case ConfigurationError():
             return 2
-        case SourceError() | PluginUnreachable() | ServiceUnreachable():
+        case SourceError() | StateError() | PluginUnreachable() | ServiceUnreachable():
             return 3
     return 1

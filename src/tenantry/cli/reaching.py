@@ -57,14 +57,25 @@ class AdminApi:
 
     def get(self, path: str, query: Mapping[str, str | int]) -> bytes:
         """Return the body of an answer; raises ServiceUnreachable or AdminRefused."""
+        return self._asked("GET", path, query, None)
+
+    def post(self, path: str, document: object) -> bytes:
+        """Send a document and return the body of the answer; raises ServiceUnreachable or AdminRefused."""
+        return self._asked("POST", path, {}, msgspec.json.encode(document))
+
+    def _asked(self, method: str, path: str, query: Mapping[str, str | int], body: bytes | None) -> bytes:
         import httpx2
 
         self._try_socket()
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         base = self.url.rstrip("/") or "http://tenantry"
         try:
             with self._client() as client:
-                answer = client.get(f"{base}/api/admin/v1/{path}", params=dict(query), headers=headers)
+                answer = client.request(
+                    method, f"{base}/api/admin/v1/{path}", params=dict(query), headers=headers, content=body
+                )
         except httpx2.InvalidURL as error:
             raise AdminRefused("That is too long to be asked for.") from error
         except (httpx2.HTTPError, ValueError) as error:

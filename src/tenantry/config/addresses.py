@@ -36,6 +36,14 @@ def _database_url(given: Sequence[str]) -> Secret:
     return Secret(f"{scheme}://{found[2]}")
 
 
+def _state_url(given: Sequence[str]) -> Secret:
+    """Do the same; MySQL has no place for the state, for its tables cannot be made in a transaction."""
+    url = _database_url(given)
+    if url.reveal().startswith(("mysql", "mariadb")):
+        raise ValueError("The state takes PostgreSQL or SQLite.")
+    return url
+
+
 def _token(given: Sequence[str]) -> Secret:
     text = given[0].strip()
     if not text or not text.isprintable():
@@ -52,6 +60,7 @@ def _address(given: Sequence[str]) -> str:
 
 ADDRESS = Kind("host:port", _address, literal=True)
 DATABASE_URL = Kind("database URL", _database_url, allowed=", ".join(_SCHEMES), literal=True, secret=True)
+STATE_URL = Kind("database URL", _state_url, allowed=", ".join(_SCHEMES[:6]), literal=True, secret=True)
 TOKEN = Kind("text", _token, literal=True, secret=True)
 
 

@@ -100,9 +100,22 @@ def _given(setting: Setting, value: object) -> list[str]:
     if isinstance(value, list):
         if not setting.kind.many:
             raise ValueError("It takes one value, not a list.")
-        return [_scalar(item, literal=True) for item in value]
+        return [_item(setting, item) for item in value]
     text = _scalar(value, literal=setting.kind.literal)
     return items(text) if setting.kind.many else [text]
+
+
+def _item(setting: Setting, item: object) -> str:
+    """Return an item of a list as text; a mapping with the keys of its kind as their values with colons."""
+    keys = setting.kind.keys
+    if not keys or not isinstance(item, dict):
+        return _scalar(item, literal=not keys)
+    for key in item:
+        if key not in keys:
+            raise ValueError(unknown(str(key), "key of an item", keys))
+    if missing := [key for key in keys if key not in item]:
+        raise ValueError(f"An item has no {' and no '.join(missing)}.")
+    return ":".join(_scalar(item[key], literal=False) for key in keys)
 
 
 def _scalar(value: object, *, literal: bool) -> str:

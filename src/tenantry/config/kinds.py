@@ -12,6 +12,7 @@ from tenantry.config.quantities import parse_duration, parse_size, show_duration
 from tenantry.config.wording import told
 from tenantry.core.columns import OVERWRITTEN
 from tenantry.core.errors import nearest, quoted
+from tenantry.core.guard import RemovalLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Kind:
     literal: bool = False
     """In a file it must be text: YAML's numbers, dates and booleans lose how they were written."""
     secret: bool = False
+    keys: tuple[str, ...] = ()
+    """In a file each item of a list may be a mapping with these keys, in the place of a text with colons."""
 
 
 def _bounded(label: str, read: Callable[[str], Any], show: Callable[[Any], str], least: str, most: str) -> Kind:
@@ -110,6 +113,34 @@ def _field(given: Sequence[str]) -> str:
     return name
 
 
+def _limits(given: Sequence[str]) -> tuple[RemovalLimit, ...]:
+    if not given:
+        raise ValueError("The list is empty: name at least one limit, or give guard.mode as off.")
+    return tuple(map(_limit, given))
+
+
+def _limit(text: str) -> RemovalLimit:
+    parts = text.split(":")
+    if len(parts) != len(_LIMIT_KEYS):
+        raise ValueError(f"{told(text)} is no limit: write window, max_percent and min, such as 1h:5:2.")
+    try:
+        window, percent, least = (
+            kind.read([part.strip().removesuffix("%" if kind is _PERCENT else "")])
+            for kind, part in zip((_WINDOW, _PERCENT, _LEAST), parts, strict=True)
+        )
+    except ValueError as wrong:
+        raise ValueError(f"In {told(text)}: {wrong}") from None
+    return RemovalLimit(window, percent, least)  # type: ignore[arg-type]
+
+
+def _show_limits(limits: Sequence[RemovalLimit]) -> str:
+    return ", ".join(f"{show_duration(limit.window)}:{limit.max_percent}:{limit.min}" for limit in limits)
+
+
+_LIMIT_KEYS = ("window", "max_percent", "min")
+_WINDOW, _PERCENT, _LEAST = duration("1m", "90d"), number("0", "100"), number("0", "1000000")
+
+LIMITS = Kind("list of limits", _limits, _show_limits, many=True, keys=_LIMIT_KEYS)
 FIELD = Kind("field name", _field, literal=True)
 TEXT = Kind("text", _text, literal=True)
 NAMES = Kind("list of texts", _names, ", ".join, many=True, literal=True)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
-from tenantry.config.addresses import ADDRESS, DATABASE_URL, TOKEN, URL_EXAMPLE
+from tenantry.config.addresses import ADDRESS, DATABASE_URL, STATE_URL, TOKEN, URL_EXAMPLE
 from tenantry.config.kinds import (
     FIELD,
+    LIMITS,
     NAMES,
     PARAMETERS,
     PATH,
@@ -31,6 +33,7 @@ from tenantry.config.kinds import (
 from tenantry.config.quantities import S
 from tenantry.core.defaults import Layer
 from tenantry.core.fields import FieldShape
+from tenantry.core.guard import RemovalLimit
 from tenantry.core.secret import Secret
 
 
@@ -192,11 +195,73 @@ class DataSettings:
         Path,
         Told(
             PATH,
-            "A directory that only the service's user can look into, made if it is not there. The socket of the admin "
-            "API is in it.",
+            "A directory that only the service's user can look into, made if it is not there, and that has to survive "
+            "it. The state is in it, if that is a file, and the socket of the admin API.",
             "/var/lib/tenantry",
         ),
     ] = Path("tenantry-data")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What is done about removals, which Argo CD turns into deletions."""
+
+    mode: Annotated[
+        str,
+        Told(
+            choice("observe", "hold", "upsert-only", "off"),
+            "`hold` keeps tenants whose removal goes beyond the limits, or is not by rows alone, until somebody "
+            "approves it; `observe` only tells of it; `upsert-only` holds every removal; `off` remembers nothing.",
+        ),
+    ] = "hold"
+    settle: Annotated[
+        timedelta,
+        Told(duration("0s", "1d"), "How long every read, two at least, must be without a tenant before it may leave."),
+    ] = 60 * S
+    limits: Annotated[
+        tuple[RemovalLimit, ...],
+        Told(
+            LIMITS,
+            "How many tenants may leave within sliding windows, of each ApplicationSet and of all together: so many "
+            "percent of those that there were when the window began, rounded down, or `min` if that is more. As text "
+            "`window:max_percent:min`.",
+            "1h:5:2",
+        ),
+    ] = (
+        RemovalLimit(3600 * S, 5, 2),
+        RemovalLimit(24 * 3600 * S, 10, 3),
+        RemovalLimit(7 * 24 * 3600 * S, 25, 5),
+    )
+    identity: Annotated[
+        tuple[str, ...] | None,
+        Told(
+            NAMES,
+            "The fields whose change gives a tenant another Application, as those in its name do: a change counts as a "
+            "removal. Without a name of its own, none.",
+            "tenantName, region",
+            unset="the field of naming.name",
+        ),
+    ] = None
+    history: Annotated[
+        timedelta, Told(duration("1d", "3650d"), "How long it is remembered who was answered what, and when.")
+    ] = 365 * 24 * 3600 * S
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where it is remembered what ApplicationSets were answered."""
+
+    url: Annotated[
+        Secret | None,
+        Told(
+            STATE_URL,
+            "The state database: a SQLite file for one process, on a volume that survives it, or PostgreSQL. There "
+            "the tables are in a schema of their own, `tenantry`.",
+            "postgresql://tenantry@db/tenantry",
+            unset="tenantry-state.db in data.directory",
+        ),
+    ] = None
+    timeout: Annotated[timedelta, Told(WAIT, "How long a statement there may take, and connecting to it.")] = 5 * S
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +319,20 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     data: DataSettings = field(default_factory=DataSettings)
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    state: StateSettings = field(default_factory=StateSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     fields: tuple[FieldShape, ...] = ()
     defaults: tuple[Layer, ...] = ()
     views: tuple[tuple[str, Mapping[str, object]], ...] = ()
+
+    @property
+    def state_url(self) -> Secret:
+        """The URL of the state database."""
+        file = quote(str((self.data.directory / "tenantry-state.db").absolute()))
+        return self.state.url or Secret(f"sqlite:///{file}")
 
     @property
     def admin_socket(self) -> Path:

@@ -55,10 +55,26 @@ class Naming:
     """Characters of a name at most."""
 
     always_hash: bool = False
+    kept: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """By id, the names that tenants were released with, where they would get another one today."""
+
+    _taken: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look up who has which name once."""
+        object.__setattr__(self, "_taken", frozenset(self.kept.values()))
 
     def name_of(self, tenant: str) -> str:
         """Return a tenant's DNS-1123 label."""
-        return tenant_name(tenant, self.length, always_hash=self.always_hash)
+        kept = self.kept.get(tenant)
+        return self.made(tenant) if kept is None else kept
+
+    def made(self, tenant: str) -> str:
+        """Make a tenant's label anew; never one that somebody else was released with."""
+        name = tenant_name(tenant, self.length, always_hash=self.always_hash)
+        if name in self._taken:
+            return tenant_name(tenant, self.length, always_hash=True)
+        return name
 
     def label_of(self, tenant: str) -> str:
         """Return a tenant's label value."""

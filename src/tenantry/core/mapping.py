@@ -267,7 +267,7 @@ class RowMapping:
     def _computed_of(self, tenant: str) -> tuple[str, ...]:
         """Make the computed values; an id that is its own name is its own label too."""
         naming = self.shape.naming
-        if tenant_name(tenant, naming.length, always_hash=naming.always_hash) == tenant:
+        if not naming.kept and tenant_name(tenant, naming.length, always_hash=naming.always_hash) == tenant:
             return (tenant,) * len(self._computing)
         return tuple(make(tenant) for make in self._computing)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -60,6 +60,11 @@ class Tokens(Protocol):
         """How many tokens are valid."""
         ...
 
+    @property
+    def consumers(self) -> Collection[str]:
+        """Whose tokens are valid."""
+        ...
+
 
 class Clock(Protocol):
     """Time, handed in so that tests can hold it still."""
@@ -84,8 +89,8 @@ class Observer(Protocol):
         """A read failed; `cause` is the name of what the driver raised, without its text."""
         ...
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float) -> None:
-        """An answer left."""
+    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
+        """An answer left; `held` if the guard kept somebody in it, or out of it."""
         ...
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:

@@ -6,14 +6,20 @@ A read that fails, ends early or lacks a column changes nothing: the snapshot be
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
 
+from tenantry.core.decision import Read
 from tenantry.core.errors import SourceError, SourceTooSlow, SourceWentBack
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.snapshot import Snapshot, SnapshotBuilder
-from tenantry.core.steps import sliced
+from tenantry.core.steps import Steps, sliced
 from tenantry.service.driving import Turn, collect_young, driven, no_collection, settle
 from tenantry.service.ports import Clock, Observer, TenantSource
 from tenantry.service.snapshots import SnapshotHolder
+
+Observing: TypeAlias = Callable[[Snapshot | None, Snapshot, Read], Steps[None]]
+"""Takes in a new snapshot, the one before it, and the read that it came from."""
 
 _ROWS_OF_A_STEP = 25
 """Rows that are mapped between two looks at the clock: a tenth of a millisecond, or ten where the JSON is large."""
@@ -57,8 +63,13 @@ class Refresher:
         *,
         every: float,
         within: float,
+        observe: Observing | None = None,
     ) -> None:
-        """Read `every` so many seconds, each read taking at most `within` seconds."""
+        """Read `every` so many seconds, each read taking at most `within` seconds.
+
+        `observe` takes in a read before it is answered from.
+        """
+        self._observe = observe
         self._source = source
         self._shape = shape
         self._holder = holder
@@ -93,6 +104,9 @@ class Refresher:
         previous = self._holder.latest
         try:
             snapshot = await read_snapshot(self._source, self._shape, previous, self._within)
+            if self._observe is not None:
+                read = Read(self._holder.read.number + 1, began)
+                await driven(self._observe(previous, snapshot, read))
         except SourceError as error:
             self._holder.read_failed(error)
             cause = type(error.__cause__).__name__ if error.__cause__ else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantry.core.decision import Read
 from tenantry.core.errors import LastGoodUnknown, NoSnapshot, NotReady, SnapshotTooOld, SourceError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.ports import Clock
@@ -20,6 +21,9 @@ class SnapshotHolder:
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
         self._last_error: SourceError | None = None
+        self.read = Read(0, 0.0)
+        """The read behind the current snapshot, counted from 1."""
+
         self.sightings = Sightings(clock)
 
     @property
@@ -36,6 +40,7 @@ class SnapshotHolder:
         """Make a snapshot the current one; `read_at` is when its read began, on the monotonic clock."""
         self._snapshot = snapshot
         self._read_at = read_at
+        self.read = Read(self.read.number + 1, read_at)
         self._last_error = None
 
     def read_failed(self, error: SourceError) -> None:
@@ -50,13 +55,18 @@ class SnapshotHolder:
 
     def current(self) -> Snapshot:
         """Return the snapshot to answer from; raises NotReady if there is none that may be used."""
+        snapshot = self.fresh()
+        if not snapshot.complete:
+            raise last_good_unknown(snapshot)
+        return snapshot
+
+    def fresh(self) -> Snapshot:
+        """Return the snapshot in use, complete or not; raises NotReady before the first, and if it is too old."""
         snapshot = self._snapshot
         if snapshot is None:
             raise self._none_yet()
         if self._clock.monotonic() - self._read_at > self._max_stale:
             raise self._too_old()
-        if not snapshot.complete:
-            raise last_good_unknown(snapshot)
         return snapshot
 
     def _none_yet(self) -> NoSnapshot:

@@ -19,7 +19,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from starlette.convertors import Convertor, register_url_convertor
 
-from tenantry.core.errors import InternalError, InvalidQuery, NoSuchPath, TenantryError, listed, nearest, quoted
+from tenantry.core.errors import (
+    InternalError,
+    InvalidQuery,
+    InvalidWord,
+    NoSuchPath,
+    TenantryError,
+    listed,
+    nearest,
+    quoted,
+)
 from tenantry.core.sharding import MOST_SHARDS
 from tenantry.service.facts import (
     Quarantine,
@@ -59,24 +68,26 @@ def _in_digits(given: object) -> object:
     return given
 
 
-_IN_DIGITS = BeforeValidator(_in_digits)
+IN_DIGITS = BeforeValidator(_in_digits)
 
 
 class TenantAsked(BaseModel):
     """What one tenant takes."""
 
-    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS), _IN_DIGITS] | None = Field(
+    shards: Annotated[int, Field(ge=1, le=MOST_SHARDS), IN_DIGITS] | None = Field(
         None, description="A count of shards, of which to tell the tenant's."
     )
 
 
-class _Page(BaseModel):
-    limit: Annotated[int, Field(ge=1, le=MOST_OF_A_PAGE), _IN_DIGITS] = Field(
+class Page(BaseModel):
+    """What a page of something takes."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST_OF_A_PAGE), IN_DIGITS] = Field(
         100, description="How many at most; a page may be shorter."
     )
 
 
-class TenantsAsked(_Page, TenantAsked):
+class TenantsAsked(Page, TenantAsked):
     """What a list of tenants takes."""
 
     state: str | None = Field(None, description="Only those in this state.")
@@ -86,10 +97,10 @@ class TenantsAsked(_Page, TenantAsked):
     after: str | None = Field(None, description="Only those behind this id: `next` of the page before.")
 
 
-class QuarantineAsked(_Page):
+class QuarantineAsked(Page):
     """What a list of quarantined rows takes."""
 
-    after: Annotated[int, Field(ge=0, le=2**53), _IN_DIGITS] = Field(
+    after: Annotated[int, Field(ge=0, le=2**53), IN_DIGITS] = Field(
         0, description="Only those behind this row: `next` of the page before."
     )
 
@@ -102,14 +113,18 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: _refusal("The query is not understood."),
     401: _refusal("No token, or an unknown one; none is needed on the socket."),
     403: _refusal("A token of the plugin, which the admin API does not take."),
-    404: _refusal("No such tenant or path; over TCP also while no admin token is set."),
+    404: _refusal("No such tenant, ApplicationSet or path; over TCP also while no admin token is set."),
     405: _refusal("Another method."),
     500: _refusal("A fault of tenantry; the log has it."),
-    503: _refusal("The tenants have not been read yet."),
+    503: _refusal("The tenants, or the state database, have not been read yet."),
 }
 
 
-_ROUTE: dict[str, Any] = {"responses": _REFUSALS, "openapi_extra": {"security": [{"adminToken": []}, {}]}}
+ROUTE: dict[str, Any] = {"responses": _REFUSALS, "openapi_extra": {"security": [{"adminToken": []}, {}]}}
+ROUTE_OF_A_WORD: dict[str, Any] = {
+    **ROUTE,
+    "responses": {**_REFUSALS, 409: _refusal("What is held is not what was looked at.")},
+}
 
 _TOLD: Sequence[type] = (
     Quarantine,
@@ -137,13 +152,13 @@ def add_admin(app: FastAPI, overview: Overview) -> None:
         summary="Tenants, served or not, in order of id",
         response_model=TenantPage,
         response_description="A page of them.",
-        dependencies=[Depends(_takes(TenantsAsked))],
-        **_ROUTE,
+        dependencies=[Depends(takes(TenantsAsked))],
+        **ROUTE,
     )
     async def list_tenants(asked: Annotated[TenantsAsked, Query()]) -> Response:
         quarantined = None if asked.quarantined is None else asked.quarantined == "true"
         query = TenantQuery(asked.state, quarantined, asked.limit, asked.after, asked.shards)
-        return _json(await overview.tenants(query))
+        return json_of(await overview.tenants(query))
 
     @router.get(
         "/tenants/{id:anything}",
@@ -151,14 +166,14 @@ def add_admin(app: FastAPI, overview: Overview) -> None:
         summary="One tenant, and why it is served or not",
         response_model=TenantFound,
         response_description="All that is known of it.",
-        dependencies=[Depends(_takes(TenantAsked))],
-        **_ROUTE,
+        dependencies=[Depends(takes(TenantAsked))],
+        **ROUTE,
     )
     async def show_tenant(
         tenant: Annotated[str, Path(alias="id", description="Its id, percent-encoded, slashes and dots too.")],
         asked: Annotated[TenantAsked, Query()],
     ) -> Response:
-        return _json(await overview.tenant(tenant, asked.shards))
+        return json_of(await overview.tenant(tenant, asked.shards))
 
     @router.get(
         "/quarantine",
@@ -166,20 +181,20 @@ def add_admin(app: FastAPI, overview: Overview) -> None:
         summary="Rows that cannot be used, in order of the read",
         response_model=QuarantinePage,
         response_description="A page of them.",
-        dependencies=[Depends(_takes(QuarantineAsked))],
-        **_ROUTE,
+        dependencies=[Depends(takes(QuarantineAsked))],
+        **ROUTE,
     )
     async def list_quarantine(asked: Annotated[QuarantineAsked, Query()]) -> Response:
-        return _json(await overview.quarantine(asked.limit, asked.after))
+        return json_of(await overview.quarantine(asked.limit, asked.after))
 
     app.include_router(router)
     app.add_exception_handler(TenantryError, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
 
 
-def _takes(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
+def takes(model: type[BaseModel] | None) -> Callable[[Request], Awaitable[None]]:
     """Return what lets through who came by the gate, with the query parameters of `model` and no others, each once."""
-    known = sorted(model.model_fields)
+    known = sorted(model.model_fields) if model else []
 
     async def check(request: Request) -> None:
         if not request.scope.get(ADMITTED):
@@ -200,7 +215,8 @@ def _takes(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
     return check
 
 
-def _json(document: object) -> Response:
+def json_of(document: object) -> Response:
+    """Return a document as the body of an answer."""
     return Response(msgspec.json.encode(document), media_type=JSON.decode())
 
 
@@ -210,7 +226,10 @@ async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:
-    """Tell the first thing that is wrong with a query, by name, and what it has to be."""
+    """Tell the first thing that is wrong with a query or a body, by name, and what it has to be."""
     wrong = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": [""], "msg": ""}
     why = str(wrong["msg"]).replace("Input should be", "has to be", 1)
+    if wrong["loc"][0] == "body":
+        name = quoted(str(wrong["loc"][1])) if len(wrong["loc"]) > 1 and isinstance(wrong["loc"][1], str) else "body"
+        return await _refused(request, InvalidWord(f"In what was sent, {name}: {why}."))
     return await _refused(request, InvalidQuery(f"The query parameter {quoted(str(wrong['loc'][-1]))} {why}."))

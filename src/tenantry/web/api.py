@@ -14,15 +14,17 @@ from starlette.exceptions import HTTPException
 
 import tenantry
 from tenantry.core.errors import InternalError, MethodNotAllowed, NoSuchPath
+from tenantry.service.desk import GuardDesk
 from tenantry.service.overview import Overview
 from tenantry.web.admin import add_admin
 from tenantry.web.failures import JSON, error_body
+from tenantry.web.guard import add_guard
 from tenantry.web.page import DOCS_PAGE
 from tenantry.web.schema import COMPONENTS, PATHS
 
 
-def api(overview: Overview) -> FastAPI:
-    """Return the framework's application, which shows `overview` to admins."""
+def api(overview: Overview, guard: GuardDesk | None = None) -> FastAPI:
+    """Return the framework's application, which shows `overview` to admins, and lets them speak to the `guard`."""
     app = FastAPI(
         title="tenantry",
         version=tenantry.__version__,
@@ -34,6 +36,7 @@ def api(overview: Overview) -> FastAPI:
     )
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
     add_admin(app, overview)
+    add_guard(app, guard)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _refused)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

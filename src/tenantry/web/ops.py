@@ -8,7 +8,6 @@ import msgspec
 
 from tenantry.core.errors import NotReady, ShuttingDown, UnknownToken
 from tenantry.service.ports import Tokens
-from tenantry.service.snapshots import SnapshotHolder
 from tenantry.web.asgi import App, Message, Receive, Scope, Send, response, send_all
 from tenantry.web.failures import JSON
 
@@ -18,10 +17,13 @@ METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 class Readiness:
     """Whether Argo CD would be answered, and if not, why."""
 
-    def __init__(self, snapshots: SnapshotHolder, tokens: Tokens) -> None:
-        """Look at the snapshot in use and at the tokens."""
-        self._snapshots = snapshots
+    def __init__(
+        self, require: Callable[[], object], tokens: Tokens, detail: Callable[[], dict[str, object]] = dict
+    ) -> None:
+        """Look at the tokens, and at what `require` raises NotReady for; `detail` is told beside."""
+        self._require = require
         self._tokens = tokens
+        self.detail = detail
         self.shutting_down = False
 
     def reasons(self) -> list[str]:
@@ -36,7 +38,7 @@ class Readiness:
                 ).message
             )
         try:
-            self._snapshots.current()
+            self._require()
         except NotReady as error:
             found.append(error.message)
         return found
@@ -51,8 +53,8 @@ def ops_routes(readiness: Readiness, metrics: Callable[[], bytes]) -> dict[str, 
     def readyz() -> list[Message]:
         reasons = readiness.reasons()
         if not reasons:
-            return _json(200, {"status": "ready"})
-        return _json(503, {"message": reasons[0], "reasons": reasons})
+            return _json(200, {"status": "ready", **readiness.detail()})
+        return _json(503, {"message": reasons[0], "reasons": reasons, **readiness.detail()})
 
     def scrape() -> list[Message]:
         return response(200, metrics(), METRICS_TYPE)

@@ -20,9 +20,8 @@ from tenantry.core.errors import (
     RequestTooSlow,
     TenantryError,
 )
-from tenantry.service.answering import MOST_BYTES, Answering, PluginRequest
+from tenantry.service.answering import MOST_BYTES, Answers, PluginRequest, Ticket
 from tenantry.service.ports import Observer, Tokens
-from tenantry.service.snapshots import SnapshotHolder
 from tenantry.web.asgi import ClientGone, Message, Receive, Scope, Send, Whole, header, on_the_wire, response, send_all
 from tenantry.web.auth import consumer_of
 from tenantry.web.failures import JSON, error_response, status_of
@@ -41,9 +40,11 @@ _GZIPPED = (b"content-encoding", b"gzip")
 class Prepared:
     """The messages of an answer, for those who take gzip and those who do not."""
 
+    ticket: Ticket
     revision: str
     application_set: str
     tenants: int
+    held: bool
     plain: list[Message]
     gzipped: list[Message]
     size: int
@@ -56,8 +57,7 @@ class PluginEndpoint:
 
     def __init__(
         self,
-        answering: Answering,
-        snapshots: SnapshotHolder,
+        answers: Answers,
         tokens: Tokens,
         observer: Observer,
         *,
@@ -69,14 +69,13 @@ class PluginEndpoint:
 
         One of `admin_tokens` is refused by name.
         """
-        self._answering = answering
-        self._snapshots = snapshots
+        self._answers = answers
         self._tokens = tokens
         self._admin_tokens = admin_tokens
         self._observer = observer
         self._max_body = max_body
         self._body_timeout = body_timeout
-        self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._prepared: OrderedDict[tuple[str, bytes], Prepared] = OrderedDict()
         self._revision = ""
         self._bytes = 0
 
@@ -90,11 +89,13 @@ class PluginEndpoint:
             body = await self._body(scope, receive)
             if not body:
                 _refuse_lost_body(scope)
-            prepared = self._known(body)
+            if not self._answers.is_local:
+                await self._answers.confirm()
+            prepared = self._known(consumer, body)
             if prepared is None:
                 request = read_request(body)
                 name = request.application_set
-                prepared = await self._prepare(body, request)
+                prepared = await self._prepare(consumer, body, request)
             messages = prepared.gzipped if takes_gzip(scope) else prepared.plain
         except ClientGone:
             return
@@ -106,26 +107,30 @@ class PluginEndpoint:
             self._observer.refused(500, InternalError(), time.perf_counter() - began, name, consumer)
             messages = error_response(InternalError())
         else:
-            self._observer.answered(prepared.application_set, consumer, prepared.tenants, time.perf_counter() - began)
+            self._answered(prepared, consumer, began)
         await send_all(send, messages)
+
+    def _answered(self, prepared: Prepared, consumer: str, began: float) -> None:
+        seconds = time.perf_counter() - began
+        self._observer.answered(prepared.application_set, consumer, prepared.tenants, seconds, held=prepared.held)
 
     def at_once(self, scope: Scope, body: bytes) -> Whole | None:
         """Answer what is prepared without a task of its own, which costs more than the answer.
 
         None for everything else, refusals and faults too: `__call__` tells what they are.
         """
-        if scope["method"] != "POST" or not body or body not in self._prepared:
+        if scope["method"] != "POST" or not body or not self._answers.is_local:
             return None
         began = time.perf_counter()
         try:
             consumer = consumer_of(scope, self._tokens, self._admin_tokens)
-            prepared = self._known(body)
+            prepared = self._known(consumer, body)
             if prepared is None:
                 return None
             whole = prepared.gzipped_whole if takes_gzip(scope) else prepared.plain_whole
         except Exception:  # noqa: BLE001 -- whatever it is, the application meets it again and tells it
             return None
-        self._observer.answered(prepared.application_set, consumer, prepared.tenants, time.perf_counter() - began)
+        self._answered(prepared, consumer, began)
         return whole
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -162,21 +167,23 @@ class PluginEndpoint:
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _known(self, body: bytes) -> Prepared | None:
-        """Return what the same bytes were answered, if the snapshot in use is still the one it came from."""
-        current = self._snapshots.current()
-        prepared = self._prepared.get(body)
-        return prepared if prepared is not None and prepared.revision == current.revision else None
+    def _known(self, consumer: str, body: bytes) -> Prepared | None:
+        """Return what the same bytes of the same consumer were answered, if that may be sent again."""
+        prepared = self._prepared.get((consumer, body))
+        return prepared if prepared is not None and prepared.ticket.is_good() else None
 
-    async def _prepare(self, body: bytes, request: PluginRequest) -> Prepared:
-        answer = await self._answering.answer(request)
+    async def _prepare(self, consumer: str, body: bytes, request: PluginRequest) -> Prepared:
+        reply = await self._answers.answer(consumer, request)
+        answer = reply.answer
         plain = response(200, answer.body, JSON, (_VARY,))
         packed = answer.compressed
         gzipped = plain if packed is None else response(200, packed, JSON, (_GZIPPED, _VARY))
         prepared = Prepared(
+            reply.ticket,
             answer.revision,
             request.application_set,
             answer.tenants,
+            reply.is_held,
             plain,
             gzipped,
             answer.size,
@@ -184,15 +191,15 @@ class PluginEndpoint:
             on_the_wire(gzipped),
         )
         if len(body) <= _LARGEST_REMEMBERED:
-            self._remember(body, prepared)
+            self._remember((consumer, body), prepared)
         return prepared
 
-    def _remember(self, body: bytes, prepared: Prepared) -> None:
+    def _remember(self, key: tuple[str, bytes], prepared: Prepared) -> None:
         if prepared.revision != self._revision:
             self._prepared.clear()
             self._revision, self._bytes = prepared.revision, 0
-        replaced = self._prepared.pop(body, None)
-        self._prepared[body] = prepared
+        replaced = self._prepared.pop(key, None)
+        self._prepared[key] = prepared
         self._bytes += prepared.size - (replaced.size if replaced else 0)
         while len(self._prepared) > _MOST_PREPARED or (self._bytes > MOST_BYTES and len(self._prepared) > 1):
             self._bytes -= self._prepared.popitem(last=False)[1].size

@@ -18,10 +18,22 @@ COMPONENTS: dict[str, Any] = {
             "required": ["message"],
             "properties": {"message": {"type": "string", "minLength": 1, "maxLength": 1000}},
         },
+        "Standing": {
+            "type": "object",
+            "description": "How the guard stands: removals held, freezes, and what is set loosely.",
+            "required": ["mode", "held", "frozen", "loose"],
+            "properties": {
+                "mode": {"type": "string", "enum": ["observe", "hold", "upsert-only", "off"]},
+                "held": {"type": "integer", "minimum": 0},
+                "frozen": {"type": "integer", "minimum": 0},
+                "loose": {"type": "array", "items": {"type": "string"}},
+            },
+        },
         "NotReady": {
             "type": "object",
             "required": ["message", "reasons"],
             "properties": {
+                "guard": {"$ref": "#/components/schemas/Standing"},
                 "message": {"type": "string", "minLength": 1},
                 "reasons": {"type": "array", "items": {"type": "string"}, "minItems": 1},
             },
@@ -29,7 +41,10 @@ COMPONENTS: dict[str, Any] = {
         "Status": {
             "type": "object",
             "required": ["status"],
-            "properties": {"status": {"type": "string", "enum": ["ok", "ready"]}},
+            "properties": {
+                "status": {"type": "string", "enum": ["ok", "ready"]},
+                "guard": {"$ref": "#/components/schemas/Standing"},
+            },
         },
         "PluginRequest": {
             "type": "object",
@@ -118,6 +133,7 @@ _EXECUTE: dict[str, Any] = {
         "403": _json(_MESSAGE, "An admin token, which the plugin's path does not take."),
         "405": _json(_MESSAGE, "Not a POST."),
         "408": _json(_MESSAGE, "The body did not arrive in time."),
+        "409": _json(_MESSAGE, "The input is new, and by it the ApplicationSet would lose tenants."),
         "413": _json(_MESSAGE, "The body is too large."),
         "500": _json(_MESSAGE, "The answer failed its own check and was not sent."),
         "503": _json(_MESSAGE, "No snapshot of the tenants that could be answered from."),

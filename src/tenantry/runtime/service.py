@@ -1,32 +1,28 @@
-"""The composition root: settings become adapters, adapters services, services an application with one lifetime."""
+"""The service: everything that runs, from the first read to the last answer, with one lifetime."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import socket
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-import uvicorn
-
-from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.adapters.logs import LogObserver, LogWriter, start_log
 from tenantry.adapters.prometheus import PrometheusObserver
-from tenantry.adapters.tokens import MountedTokens, Report
 from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
 from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
-from tenantry.config.settings import NamingSettings, ServerSettings, Settings, SourceSettings
-from tenantry.core.errors import ConfigurationError
-from tenantry.core.fields import Naming
-from tenantry.core.mapping import TableShape
-from tenantry.service.answering import Answering
+from tenantry.config.settings import Settings
+from tenantry.runtime.building import SystemClock, shape_of, source_of, tokens_of
+from tenantry.runtime.guard import Guard, Parts
+from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
+from tenantry.runtime.server import EmbeddedServer, address_of
+from tenantry.service.answering import Answering, Unguarded
+from tenantry.service.desk import GuardDesk
 from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
 from tenantry.service.refreshing import Refresher
@@ -36,7 +32,6 @@ from tenantry.web.asgi import App, Scope
 from tenantry.web.auth import refuse_all_but_admins
 from tenantry.web.ops import Readiness, ops_routes
 from tenantry.web.plugin import PATH, PluginEndpoint
-from tenantry.web.protocol import protocol
 
 _LOOKING_FOR_SOCKET = 2.0
 """Seconds between two looks at whether the admin API's socket is there, or can be had."""
@@ -45,113 +40,37 @@ _LEAVING = 5.0
 """Seconds for each thing that is to end with the service."""
 
 
-class SystemClock:
-    """The clocks of this machine."""
-
-    def monotonic(self) -> float:
-        """Return seconds that only ever grow."""
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        """Return the time of day in UTC."""
-        return datetime.now(UTC)
-
-
-def shape_of(settings: Settings) -> TableShape:
-    """Return what the configuration says about the table."""
-    source = settings.source
-    return TableShape(
-        table="" if source.query else source.table,
-        id=source.id,
-        state=source.state,
-        parameters=source.parameters,
-        serve=source.serve,
-        retire=source.retire,
-        max_text=source.max_text,
-        fields=settings.fields,
-        defaults=settings.defaults,
-        naming=naming_of(settings.naming),
-        views=settings.views,
-    )
-
-
-def naming_of(naming: NamingSettings) -> Naming:
-    """Return how names are made."""
-    return Naming(
-        name_field=None if naming.name == OFF else naming.name,
-        label_field=None if naming.label == OFF else naming.label,
-        length=naming.length,
-        always_hash=naming.hash == "always",
-    )
-
-
-def source_of(source: SourceSettings) -> DatabaseSource:
-    """Open the configured source; raises ConfigurationError."""
-    if source.url is None:
-        raise ConfigurationError(["There is no source."])
-    limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
-    return open_source(source.url.reveal(), source.table, source.id, limits, query=source.query)
-
-
-def tokens_of(settings: Settings, report: Report) -> tuple[MountedTokens, MountedTokens]:
-    """Return the plugin's tokens and the admin's; raises ConfigurationError if one is both.
-
-    `report` is told of changes, and of what cannot be used.
-    """
-    plugin, admin = settings.tokens, settings.admin
-    tokens = MountedTokens(
-        value=plugin.value,
-        file=plugin.file,
-        directory=plugin.directory,
-        recheck=plugin.recheck,
-        report=report,
-    )
-    admin_tokens = MountedTokens(
-        value=admin.token,
-        file=admin.token_file,
-        directory=None,
-        recheck=plugin.recheck,
-        report=lambda event, fields: report(event, {"of": "admin", **fields}),
-    )
-    if admin_tokens.shares_with(tokens):
-        raise ConfigurationError(
-            ["The admin token is one of the plugin's too: whoever asks as Argo CD would be let into the admin API."]
-        )
-    return tokens, admin_tokens
-
-
-def _framework(overview: Overview) -> App:
+def _framework(overview: Overview, desk: GuardDesk | None) -> App:
     from tenantry.web.api import api
 
-    framework: App = api(overview)
+    framework: App = api(overview, desk)
     return framework
 
 
 class Service:
     """Everything that runs, from the first read to the last answer."""
 
-    def __init__(self, settings: Settings, *, log: tuple[LogObserver, LogWriter] | None = None) -> None:
-        """Build all parts; raises ConfigurationError before anything is opened."""
+    def __init__(
+        self, settings: Settings, *, log: tuple[LogObserver, LogWriter] | None = None, is_sample: bool = False
+    ) -> None:
+        """Build all parts; raises ConfigurationError before anything is opened.
+
+        Of sample data nobody is told that they would not survive.
+        """
+        self._is_sample = is_sample
         require_source(settings)
         require_tokens(settings)
         self._settings = settings
         self._log, self._writer = log or start_log(settings.log.format, settings.log.level)
-        clock = SystemClock()
+        self._clock = clock = SystemClock()
         self.snapshots = SnapshotHolder(clock, settings.snapshot.max_stale.total_seconds())
         metrics = PrometheusObserver(self.snapshots, settings.metrics.max_sets)
         self._observer = Observers([metrics, self._log])
         self._source = source_of(settings.source)
         self._tokens, self._admin_tokens = tokens_of(settings, self._observer.told)
-        self._readiness = Readiness(self.snapshots, self._tokens)
-        self._refresher = Refresher(
-            self._source,
-            shape_of(settings),
-            self.snapshots,
-            self._observer,
-            clock,
-            every=settings.snapshot.refresh.total_seconds(),
-            within=settings.source.read_timeout.total_seconds(),
-        )
+        self._answering = Answering(self.snapshots)
+        self._guard = None if settings.guard.mode == OFF else self._built_guard()
+        self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
         self._stop = asyncio.Event()
         self._drain_over = asyncio.Event()
@@ -159,18 +78,17 @@ class Service:
     def _built_servers(self, probes: dict[str, App]) -> list[EmbeddedServer]:
         """Build what listens on TCP, the plugin's first, and what listens on the admin API's socket."""
         server = self._settings.server
-        answering = Answering(self.snapshots)
         plugin = PluginEndpoint(
-            answering,
-            self.snapshots,
+            self._guard.guarding if self._guard else Unguarded(self._answering, self.snapshots),
             self._tokens,
             self._observer,
             max_body=server.max_body,
             body_timeout=server.body_timeout.total_seconds(),
             admin_tokens=self._admin_tokens,
         )
-        overview = Overview(self.snapshots, lambda: answering.counts)
-        framework = Framework(lambda: _framework(overview))
+        overview = Overview(self.snapshots, lambda: self._answering.counts)
+        desk = self._guard.desk if self._guard else None
+        framework = Framework(lambda: _framework(overview, desk))
         over_tcp = AdminGate(framework, self._observer, self._admit)
         # The mode of the socket is the guard: who can open it is the service's own user, or root.
         over_socket = AdminGate(framework, self._observer, lambda _: None)
@@ -182,6 +100,48 @@ class Service:
             EmbeddedServer(FrontDoor({PATH: plugin}, self._observer, over_tcp), server.address, server),
             EmbeddedServer(FrontDoor(probes, self._observer), server.ops_address, server),
         ]
+
+    def _built_guard(self) -> Guard:
+        parts = Parts(self.snapshots, self._tokens, self._observer, self._clock)
+        return Guard(self._settings, self._answering, parts, is_sample=self._is_sample)
+
+    def _built_readiness(self, metrics: PrometheusObserver) -> Readiness:
+        loose = looseness(self._settings)
+        if self._guard is None:
+            return Readiness(
+                self.snapshots.current,
+                self._tokens,
+                lambda: {"guard": {"mode": OFF, "held": 0, "frozen": 0, "loose": list(loose.values())}},
+            )
+        ledger, mode = self._guard.ledger, self._settings.guard.mode
+        metrics.watch_guard(lambda: ledger.standing, {what: what in loose for what in EVERY_LOOSENESS})
+
+        def detail() -> dict[str, object]:
+            standing = ledger.standing
+            held = sum(standing.held.values())
+            return {"guard": {"mode": mode, "held": held, "frozen": standing.frozen, "loose": list(loose.values())}}
+
+        return Readiness(self._guard.guarding.require, self._tokens, detail)
+
+    async def _refresh(self) -> None:
+        """Read for ever; with a guard once its ledger is known, for that has names which are kept."""
+        shape = shape_of(self._settings)
+        observe = None
+        if self._guard is not None:
+            names = await self._guard.opened()
+            shape = replace(shape, naming=replace(shape.naming, kept=names))
+            observe = self._guard.guarding.watching.observe
+        refresher = Refresher(
+            self._source,
+            shape,
+            self.snapshots,
+            self._observer,
+            self._clock,
+            every=self._settings.snapshot.refresh.total_seconds(),
+            within=self._settings.source.read_timeout.total_seconds(),
+            observe=observe,
+        )
+        await refresher.run()
 
     def _admit(self, scope: Scope) -> None:
         refuse_all_but_admins(scope, self._admin_tokens, self._tokens)
@@ -207,18 +167,23 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        if self._guard is not None:
+            self._guard.claim()
+        self._tell_what_is_loose()
         sockets = [server.bound() for server in self._servers]
         private = self._private_socket()
         try:
             async with asyncio.TaskGroup() as tasks:
-                refreshing = tasks.create_task(_left_in_time(self._refresher.run()))
+                refreshing = tasks.create_task(_left_in_time(self._refresh()))
                 background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
+                if self._guard is not None:
+                    background.append(tasks.create_task(self._guard.kept()))
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
                     for server, listening in zip(self._servers, sockets, strict=True)
                 ]
                 serving.append(tasks.create_task(self._serve_locally(private)))
-                addresses = [_address(listening) for listening in sockets]
+                addresses = [address_of(listening) for listening in sockets]
                 at = None if private is None else str(private.path)
                 self._observer.told("listening", {"addresses": addresses, "admin_socket": at})
                 if when_listening is not None:
@@ -232,8 +197,14 @@ class Service:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVING):
                     await self._source.close()
+                    if self._guard is not None:
+                        await self._guard.ledger.close()
             self._observer.told("stopped", {})
             self._writer.close()
+
+    def _tell_what_is_loose(self) -> None:
+        for what, sentence in ({} if self._is_sample else looseness(self._settings)).items():
+            self._observer.told("guard_is_loose", {"what": what, "told": sentence, "remedy": LOOSENESS_REMEDY})
 
     async def _serve_locally(self, private: PrivateSocket | None) -> None:
         """Serve the admin API's socket; while another service has it, or after somebody removed it, try to get it."""
@@ -275,59 +246,6 @@ class Service:
             server.should_exit = True
         self._drain_over.set()
         await asyncio.wait(serving)
-
-
-class EmbeddedServer(uvicorn.Server):
-    """uvicorn without its own handling of signals, which would end the process with the signal instead of 0."""
-
-    def __init__(self, app: App, address: str, settings: ServerSettings) -> None:
-        """Serve `app` on `host:port`."""
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
-        config = uvicorn.Config(
-            app,
-            http=protocol(
-                header_timeout=settings.header_timeout.total_seconds(),
-                write_timeout=settings.write_timeout.total_seconds(),
-                at_once=app.at_once if isinstance(app, FrontDoor) else None,
-            ),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-        )
-        # uvicorn declares whole seconds, and takes any.
-        config.timeout_keep_alive = settings.keep_alive.total_seconds()  # type: ignore[assignment]
-        config.timeout_graceful_shutdown = settings.shutdown_timeout.total_seconds()  # type: ignore[assignment]
-        super().__init__(config)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the composition root."""
-        yield
-
-    def bound(self) -> socket.socket:
-        """Bind the socket; raises ConfigurationError if the address cannot be had."""
-        host = self._host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, self._port))
-        except OSError as error:
-            listening.close()
-            raise ConfigurationError(
-                [f"Cannot listen on {self._host}:{self._port} ({error.strerror}). Choose another server.address."]
-            ) from None
-        listening.setblocking(False)  # noqa: FBT003 -- the standard library's signature
-        return listening
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _left_in_time(work: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,134 @@
+"""The guard with its ledger, from the opening of the state database to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from tenantry.adapters.database.state import open_state
+from tenantry.config.settings import Settings
+from tenantry.core.errors import ConfigurationError, StateError, StateInUse
+from tenantry.core.lens import digest_of_shape
+from tenantry.runtime.building import SystemClock, naming_of, policy_of, shape_of, state_of
+from tenantry.service.answering import Answering
+from tenantry.service.approving import Approving
+from tenantry.service.desk import GuardDesk, NobodyHears
+from tenantry.service.guarding import Guarding
+from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Clock, Observer, Tokens
+from tenantry.service.regarding import Regarding
+from tenantry.service.snapshots import SnapshotHolder
+
+_AGAIN = 2.0
+"""Seconds between two tries to open the state database."""
+
+_KEEPING = 600.0
+"""Seconds between two looks at what is to be written down or forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the guard shares with the rest of the service."""
+
+    snapshots: SnapshotHolder
+    tokens: Tokens
+    observer: Observer
+    clock: Clock
+
+
+class Guard:
+    """The ledger, and who decides by it."""
+
+    def __init__(self, settings: Settings, answering: Answering, parts: Parts, *, is_sample: bool) -> None:
+        """Build it; nothing is opened yet. Raises ConfigurationError."""
+        self._is_sample = is_sample
+        self._settings = settings
+        self._observer = parts.observer
+        self._store = state_of(settings)
+        policy = policy_of(settings)
+        self._naming = naming_of(settings.naming)
+        self.ledger = Ledger(self._store, parts.clock, policy.longest)
+        self.guarding = Guarding(
+            answering,
+            parts.snapshots,
+            self.ledger,
+            policy,
+            parts.tokens,
+            parts.observer,
+            parts.clock,
+            shape=digest_of_shape(shape_of(settings), settings.source.query),
+            naming=self._naming,
+        )
+
+        self.desk = GuardDesk(self.ledger, Regarding(self.ledger, policy), Approving(self.ledger, self.guarding))
+
+    def claim(self) -> None:
+        """Refuse to be the second process with one state file; raises ConfigurationError."""
+        try:
+            self._store.claim()
+        except StateInUse as error:
+            raise ConfigurationError([error.message]) from None
+        except StateError:
+            # Whatever else is wrong is told when it is opened, and may be mended while the service runs.
+            return
+
+    async def opened(self) -> Mapping[str, str]:
+        """Open the ledger, trying until that works; returns the names that are kept."""
+        told = ""
+        while True:
+            try:
+                return await self._open()
+            except StateError as error:
+                if error.message != told:
+                    told = error.message
+                    self._observer.told("state_failed", {"reason": error.what, "remedy": error.advice})
+            except Exception as error:  # noqa: BLE001 -- whatever it is, nothing is answered, and the next try comes
+                self._observer.failed(error)
+            await asyncio.sleep(_AGAIN)
+
+    async def _open(self) -> Mapping[str, str]:
+        found = await self.ledger.open()
+        names = await self.ledger.names_besides(self._naming.made) if self._naming.name_field else {}
+        if found.is_new and not self._is_sample:
+            self._observer.told("ledger_is_new", {"told": _NEW, "remedy": _NEW_REMEDY})
+        else:
+            self._observer.told("ledger_opened", {"application_sets": len(found.sets), "writes": found.writes})
+        self.guarding.keep_names(replace(self._naming, kept=names))
+        return names
+
+    async def kept(self) -> None:
+        """Write down and forget what time asks for, for ever."""
+        while True:
+            await asyncio.sleep(_KEEPING)
+            try:
+                await self.guarding.touch()
+                if self.ledger.is_open:
+                    await self.ledger.forget(self._settings.guard.history.total_seconds())
+            except StateError as error:
+                self._observer.told("state_failed", {"reason": error.what, "remedy": error.advice})
+
+
+_NEW = (
+    "The state database was empty: what ApplicationSets were answered before is not known, so their first answers are "
+    "taken as they are."
+)
+_NEW_REMEDY = (
+    "At a first start that is as it should be. Else the state was lost: look whether an answer lacks tenants before "
+    "Argo CD asks again, and put the state on a volume that survives."
+)
+
+
+@asynccontextmanager
+async def desk_at(url: str, patience: timedelta) -> AsyncIterator[GuardDesk]:
+    """Give the desk of a state database that no service serves; raises StateError or ConfigurationError."""
+    store = open_state(url, patience, patience, time.time)
+    ledger = Ledger(store, SystemClock(), timedelta(days=90).total_seconds())
+    try:
+        await ledger.open()
+        yield GuardDesk(ledger, Regarding(ledger, None), Approving(ledger, NobodyHears()))
+    finally:
+        await ledger.close()

@@ -1,0 +1,371 @@
+"""Answering through the guard: what leaves is what was decided and written.
+
+An answer in which nobody is missing and nobody waits stays good for as long as its snapshot; every other one is decided
+anew with the next read. Whatever people say makes the answers of their ApplicationSet void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tenantry.core.answer import Answer, answer_as_released, encoded_answer
+from tenantry.core.decision import Asked, Decision, Read, decide
+from tenantry.core.errors import StateError
+from tenantry.core.fields import Naming
+from tenantry.core.guard import Policy
+from tenantry.core.history import Event, EventKind
+from tenantry.core.keeping import Fitting, layout_of
+from tenantry.core.ledger import Input, SetLedger, SetName
+from tenantry.core.lens import lens_of
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.steps import Steps, sliced
+from tenantry.core.tenant import Kept, Tenant
+from tenantry.service.answering import Answering, PluginRequest, Question, Reply
+from tenantry.service.driving import driven
+from tenantry.service.keys import Key, Keys, KnownSet, input_of
+from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Clock, Observer, Tokens
+from tenantry.service.releasing import events_of, told_of
+from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
+from tenantry.service.state import SetChange
+from tenantry.service.watching import Watching, is_doubtful, unreadable_in
+
+_TOUCH = 3600.0
+"""Seconds after which it is written down again that an input is still asked for."""
+
+_ASKED_ANEW = 60.0
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """For how long an answer may be sent again."""
+
+    guarding: Guarding
+    key: Key
+    of: KnownSet
+    revision: str
+    version: int
+    generation: int
+    read: int | None
+    """Where the next read may change it."""
+
+    def is_good(self) -> bool:
+        """Tell whether the answer is still what would be decided; raises NotReady."""
+        return self.guarding.is_good(self)
+
+
+class Guarding:
+    """Turns requests into answers that the guard has let through."""
+
+    def __init__(
+        self,
+        answering: Answering,
+        snapshots: SnapshotHolder,
+        ledger: Ledger,
+        policy: Policy,
+        tokens: Tokens,
+        observer: Observer,
+        clock: Clock,
+        *,
+        shape: str,
+        naming: Naming,
+    ) -> None:
+        """Guard what `answering` finds; `shape` is the digest of the configuration of tenants."""
+        self._answering = answering
+        self._snapshots = snapshots
+        self._ledger = ledger
+        self._policy = policy
+        self._tokens = tokens
+        self._observer = observer
+        self._clock = clock
+        self._shape = shape
+        self._naming = naming
+        self._keys = Keys()
+        self._removing = asyncio.Lock()
+        self.watching = Watching(self._keys, ledger, policy, observer, clock)
+        self._fitting: tuple[Snapshot, Fitting, str] | None = None
+
+    # --- answering -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_local(self) -> bool:
+        """Whether an answer that is prepared can be sent without asking anybody."""
+        return not self._ledger.is_shared
+
+    async def confirm(self) -> None:
+        """Make sure that no other process has changed what answers depend on; raises StateError."""
+        await self._ledger.confirm()
+
+    def is_good(self, ticket: _Ticket) -> bool:
+        """Tell whether an answer may be sent again, and note that it was asked for; raises NotReady."""
+        snapshots = self._snapshots
+        if (
+            snapshots.fresh().revision != ticket.revision
+            or (ticket.read is not None and ticket.read != snapshots.read.number)
+            or ticket.version != ticket.of.version + self._keys.version
+            or ticket.generation != self._ledger.generation
+        ):
+            return False
+        ticket.key.asked = self._clock.monotonic()
+        return True
+
+    async def answer(self, consumer: str, request: PluginRequest) -> Reply:
+        """Return the answer; raises NotReady, RequestRefused, EditedInput or InvalidAnswer."""
+        self._ledger.require()
+        await self._ledger.confirm()
+        snapshot = self._snapshots.fresh()
+        self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
+        name = SetName(consumer, request.application_set)
+        of = self._keys.of(name)
+        async with of.lock:
+            await self._taken_over(name)
+            given = input_of(request)
+            key = self._keys.key(name, given)
+            snapshot, read = self._snapshots.fresh(), self._snapshots.read
+            question = self._answering.question(request, snapshot)
+            if not snapshot.complete and given not in self._ledger.own(name).baselines:
+                raise last_good_unknown(snapshot)
+            return await self._answered(_Request(of, key, question, read))
+
+    async def _answered(self, this: _Request) -> Reply:
+        chosen = await driven(this.question.index.chosen(this.question.selection))
+        candidate = {tenant.id: tenant.encoded for tenant in chosen}
+        decision = await self._decided(this, candidate)
+        try:
+            if decision.lost:
+                # Limits are over all ApplicationSets, so those who remove do it one after the other.
+                async with self._removing:
+                    decision = await self._decided(this, candidate)
+                    await self._recorded(this, decision)
+            else:
+                await self._recorded(this, decision)
+        except StateError as error:
+            return await self._previous(this, error)
+        self._note(this, decision)
+        held = bool(decision.kept or decision.waiting)
+        answer = await (self._made(this, decision) if held else self._answering.of(this.question, chosen))
+        if decision.would_hold:
+            self._tell_what_would_be_held(this.key, decision)
+        read = this.read.number if decision.unsettled else None
+        ticket = _Ticket(
+            self,
+            this.key,
+            this.of,
+            this.question.snapshot.revision,
+            this.of.version + self._keys.version,
+            self._ledger.generation,
+            read,
+        )
+        return Reply(answer, ticket, is_held=held)
+
+    async def _decided(self, this: _Request, candidate: Mapping[str, bytes]) -> Decision:
+        snapshot, key = this.question.snapshot, this.key
+        fitting, layout = self._fitting_of(snapshot)
+        own = self._with_times(this.of, self._ledger.own(key.set_name))
+        asked = Asked(
+            input=key.input,
+            candidate=candidate,
+            lens=lens_of(self._shape, self.watching.origin(snapshot.position), this.question.selection, snapshot),
+            layout=layout,
+            now=self._ledger.now(),
+            read=this.read,
+            absences=key.absences,
+            elsewhere=self._elsewhere(this, own),
+            fit=fitting,
+            allow_empty=this.question.selection.allow_empty,
+            doubtful=is_doubtful(snapshot),
+            unreadable=unreadable_in(snapshot),
+            name=self._naming.name_field,
+            cause=self.watching.cause,
+        )
+        return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
+
+    def _fitting_of(self, snapshot: Snapshot) -> tuple[Fitting, str]:
+        if self._fitting is None or self._fitting[0] is not snapshot:
+            self._fitting = (snapshot, Fitting(snapshot), layout_of(snapshot))
+        return self._fitting[1], self._fitting[2]
+
+    def _with_times(self, of: KnownSet, own: SetLedger) -> SetLedger:
+        """Return a ledger that knows of the requests that were answered without a decision."""
+        offset = self._ledger.now() - self._clock.monotonic()
+        asked = {
+            given: msgspec.structs.replace(baseline, last=key.asked + offset)
+            for given, key in of.keys.items()
+            if (baseline := own.baselines.get(given)) and key.asked + offset > baseline.last + _ASKED_ANEW
+        }
+        return msgspec.structs.replace(own, baselines={**own.baselines, **asked}) if asked else own
+
+    def _elsewhere(self, this: _Request, own: SetLedger) -> Callable[[str], Collection[Input]]:
+        """Return what tells which other live inputs of an ApplicationSet select a tenant now."""
+        snapshot = this.question.snapshot
+        others: list[tuple[Input, list[Callable[[Tenant], bool]]]] | None = None
+
+        def elsewhere(tenant: str) -> Collection[Input]:
+            nonlocal others
+            found = snapshot.tenants.get(tenant)
+            if found is None:
+                return ()
+            if others is None:
+                live = [given for given in own.live(self._ledger.now()) if given != this.key.input]
+                others = [
+                    (given, [clause.predicate() for clause in selection.clauses])
+                    for given in live
+                    if (selection := self._keys.selection(this.key.set_name, given, snapshot)) is not None
+                ]
+            return [given for given, predicates in others if all(meets(found) for meets in predicates)]
+
+        return elsewhere
+
+    async def _made(self, this: _Request, decision: Decision) -> Answer:
+        released = decision.ledger.baselines[this.key.input].released
+
+        def steps() -> Steps[Answer]:
+            ids = sorted(released)
+            yield
+            sent: list[Kept] = []
+            for some in sliced(ids):
+                sent += [Kept(tenant, released[tenant]) for tenant in some]
+                yield
+            return (yield from encoded_answer(sent, this.question.snapshot))
+
+        return await driven(steps())
+
+    # --- recording -------------------------------------------------------------------------------------------------
+
+    async def _recorded(self, this: _Request, decision: Decision) -> None:
+        """Write what a decision changes, before its answer leaves; raises StateError, and then nothing changed."""
+        key = this.key
+        if not decision.to_record:
+            self._ledger.remember(key.set_name, decision.ledger)
+            return
+        before = self._ledger.own(key.set_name).baselines.get(key.input)
+        known = before.released if before is not None else {}
+        came = tuple(sorted(tenant for tenant in decision.put if tenant not in known))
+        change = SetChange(
+            key.set_name,
+            decision.ledger,
+            put={key.input: decision.put},
+            dropped={key.input: tuple(tenant for tenant in decision.dropped if tenant in known)},
+        )
+        names = {tenant: self._naming.name_of(tenant) for tenant in came} if self._naming.name_field else {}
+        events = events_of(key.set_name, key.input, decision, came, self._ledger.now(), is_first=before is None)
+        await self._ledger.write(change, events=events, names=names)
+        self._tell_of_holds(events)
+
+    async def _previous(self, this: _Request, error: StateError) -> Reply:
+        """Answer what was answered before, where nobody else can have answered otherwise; else raise `error`."""
+        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
+        if self._ledger.is_shared or baseline is None:
+            raise error
+        self._observer.told("state_failed", {"reason": error.what})
+        revision = this.question.snapshot.revision
+        answer = await driven(answer_as_released(baseline.released, revision))
+        return Reply(answer, NEVER_AGAIN, is_held=True)
+
+    def _note(self, this: _Request, decision: Decision) -> None:
+        """Remember since when tenants are missing, unless a later read is known to say otherwise."""
+        key = this.key
+        key.asked = self._clock.monotonic()
+        if is_doubtful(this.question.snapshot):
+            key.absences = {}
+        elif this.read.number == self._snapshots.read.number:
+            key.absences = decision.absences
+        else:
+            released = decision.ledger.baselines[key.input].released
+            key.absences = {tenant: since for tenant, since in key.absences.items() if tenant in released}
+
+    def _tell_of_holds(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind in (EventKind.HELD, EventKind.HOLD_ENDED):
+                self._observer.told(_TOLD[event.kind], told_of(event))
+
+    def _tell_what_would_be_held(self, key: Key, decision: Decision) -> None:
+        for rule, number in decision.would_hold.items():
+            fields = {"consumer": key.set_name.consumer, "application_set": key.set_name.application_set}
+            self._observer.told("would_hold", {**fields, "rule": str(rule), "tenants": number})
+
+    # --- what people say, and who asks -----------------------------------------------------------------------------
+
+    def lock_of(self, name: SetName) -> asyncio.Lock:
+        """Return the lock under which an ApplicationSet's ledger changes."""
+        return self._keys.of(name).lock
+
+    def spoken(self, name: SetName | None) -> None:
+        """Make void what was answered to an ApplicationSet, or to all of them."""
+        self._keys.spoken(name)
+
+    async def _taken_over(self, name: SetName) -> None:
+        """Give a consumer that is new to an ApplicationSet the ledger of one that has no token any more."""
+        if name in self._ledger.sets:
+            return
+        async with self._removing:
+            valid = self._tokens.consumers
+            former = [
+                other
+                for other in self._ledger.sets
+                if other.application_set == name.application_set and other.consumer not in valid
+            ]
+            if not former:
+                return
+            latest = max(former, key=lambda other: _last_asked(self._ledger.sets[other]))
+            event = Event(
+                self._ledger.now(), EventKind.TAKEN_OVER, *name, because=f"From {latest.consumer}, which has no token."
+            )
+            change = SetChange(name, self._ledger.sets[latest], formerly=latest)
+            await self._ledger.write(change, events=[event])
+            self._keys.sets.pop(latest, None)
+
+    # --- reads -----------------------------------------------------------------------------------------------------
+
+    def keep_names(self, naming: Naming) -> None:
+        """Take the naming that knows of released names."""
+        self._naming = naming
+
+    def require(self) -> None:
+        """Raise NotReady while an ApplicationSet that was answered before could not be answered."""
+        self._ledger.require()
+        if self._ledger.is_shared and self._ledger.failure is not None:
+            raise self._ledger.failure
+        snapshot = self._snapshots.fresh()
+        if not snapshot.complete and not self._ledger.sets:
+            raise last_good_unknown(snapshot)
+
+    async def touch(self) -> None:
+        """Write down which inputs are still asked for, where that was long ago; raises StateError."""
+        if not self._ledger.is_open:
+            return
+        for name, of in list(self._keys.sets.items()):
+            async with of.lock:
+                own = self._ledger.own(name)
+                fresh = self._with_times(of, own)
+                if any(fresh.baselines[given].last - one.last > _TOUCH for given, one in own.baselines.items()):
+                    await self._ledger.write(SetChange(name, fresh))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request on its way."""
+
+    of: KnownSet
+    key: Key
+    question: Question
+    read: Read
+
+
+class _Never:
+    """For an answer that is not to be sent again without another look."""
+
+    def is_good(self) -> bool:
+        return False
+
+
+NEVER_AGAIN = _Never()
+_TOLD = {EventKind.HELD: "hold_began", EventKind.HOLD_ENDED: "hold_ended"}
+
+
+def _last_asked(own: SetLedger) -> float:
+    return max((baseline.last for baseline in own.baselines.values()), default=0.0)

@@ -1,0 +1,89 @@
+"""The inputs of ApplicationSets, as far as this process knows them: who is missing since when, and who asked when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tenantry.core.decision import Read
+from tenantry.core.errors import RequestRefused
+from tenantry.core.ledger import Input, SetName
+from tenantry.core.selection import Selection, parse_selection
+from tenantry.core.snapshot import Snapshot
+from tenantry.service.answering import PluginRequest
+
+_INPUT = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(slots=True)
+class Key:
+    """An input of an ApplicationSet, as far as this process knows it."""
+
+    set_name: SetName
+    input: Input
+    absences: Mapping[str, Read] = field(default_factory=dict)
+    selection: tuple[object, Selection | None] | None = None
+    """With the mapping for which it was understood."""
+
+    asked: float = 0.0
+    """When it was last asked for, on the monotonic clock."""
+
+
+@dataclass(slots=True)
+class KnownSet:
+    """An ApplicationSet, as far as this process knows it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    keys: dict[Input, Key] = field(default_factory=dict)
+    version: int = 0
+    """Grows when somebody says something about it."""
+
+
+class Keys:
+    """Every ApplicationSet that asked, and its inputs."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self.sets: dict[SetName, KnownSet] = {}
+        self.version = 0
+        """Grows when somebody says something about all of them."""
+
+    def of(self, name: SetName) -> KnownSet:
+        """Return an ApplicationSet, known from now on."""
+        return self.sets.setdefault(name, KnownSet())
+
+    def key(self, name: SetName, given: Input) -> Key:
+        """Return an input, known from now on."""
+        return self.of(name).keys.setdefault(given, Key(name, given))
+
+    def selection(self, name: SetName, given: Input, snapshot: Snapshot) -> Selection | None:
+        """Understand an input that is known; None where it names what there is no more."""
+        key = self.key(name, given)
+        if key.selection is None or key.selection[0] is not snapshot.mapping:
+            try:
+                understood = parse_selection(parameters_of(given), snapshot.vocabulary, name.application_set)
+            except RequestRefused:
+                key.selection = (snapshot.mapping, None)
+            else:
+                key.selection = (snapshot.mapping, understood)
+        return key.selection[1]
+
+    def spoken(self, name: SetName | None) -> None:
+        """Make void what was answered to an ApplicationSet, or to all of them."""
+        if name is None:
+            self.version += 1
+        else:
+            self.of(name).version += 1
+
+
+def input_of(request: PluginRequest) -> Input:
+    """Return the canonical text of input parameters, without `allowEmpty`, which selects nobody."""
+    return _INPUT.encode({name: value for name, value in request.parameters.items() if name != "allowEmpty"}).decode()
+
+
+def parameters_of(given: Input) -> Mapping[str, object]:
+    """Return the input parameters again."""
+    return msgspec.json.decode(given, type=dict[str, object])

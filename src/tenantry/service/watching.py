@@ -1,0 +1,151 @@
+"""Watching reads: since which one each tenant is missing from an input, and what it was that a read found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tenantry.core.decision import Read
+from tenantry.core.errors import MissingColumn, listed, nearest, quoted
+from tenantry.core.guard import Policy
+from tenantry.core.position import Position
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.steps import Steps, sliced
+from tenantry.service.keys import Key, Keys
+from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Clock, Observer
+
+_MOST_CAUSES = 256
+_SINCE_THE_START = "It was missing when the input was first asked for after the start."
+
+
+class Watching:
+    """Takes in every read before it is answered from."""
+
+    def __init__(self, keys: Keys, ledger: Ledger, policy: Policy, observer: Observer, clock: Clock) -> None:
+        """Watch for the inputs in `keys`."""
+        self._keys = keys
+        self._ledger = ledger
+        self._policy = policy
+        self._observer = observer
+        self._clock = clock
+        self._causes: dict[int, str] = {}
+        self._position: Position | None = None
+        self._turns = 0
+
+    def cause(self, read: Read) -> str:
+        """Say what a read found."""
+        return self._causes.get(read.number, _SINCE_THE_START)
+
+    def observe(self, previous: Snapshot | None, snapshot: Snapshot, read: Read) -> Steps[None]:
+        """Take in a read before it is answered from: who is missing since when, and who is back."""
+        self._refuse_unknown_identity(snapshot)
+        self._stand_at(snapshot.position)
+        if is_doubtful(snapshot):
+            for of in self._keys.sets.values():
+                for key in of.keys.values():
+                    key.absences = {}
+            return
+        if previous is not None and previous.revision == snapshot.revision and not snapshot.quarantined:
+            return
+        changed = yield from _changed(previous, snapshot)
+        changed += unreadable_in(snapshot)
+        if not changed:
+            return
+        self._explain(previous, snapshot, read)
+        for name, of in list(self._keys.sets.items()):
+            baselines = self._ledger.own(name).baselines
+            for given, key in list(of.keys.items()):
+                if given in baselines:
+                    yield from self._observe_key(key, snapshot, baselines[given].released, changed, read)
+
+    def _observe_key(
+        self,
+        key: Key,
+        snapshot: Snapshot,
+        released: Mapping[str, bytes],
+        changed: Sequence[str],
+        read: Read,
+    ) -> Steps[None]:
+        selection = self._keys.selection(key.set_name, key.input, snapshot)
+        if selection is None:
+            return
+        predicates = [clause.predicate() for clause in selection.clauses]
+        unreadable = set(unreadable_in(snapshot))
+        absences = dict(key.absences)
+        for some in sliced(changed):
+            for tenant in some:
+                if tenant not in released:
+                    absences.pop(tenant, None)
+                    continue
+                found = snapshot.tenants.get(tenant)
+                if tenant in unreadable or (found is not None and all(meets(found) for meets in predicates)):
+                    absences.pop(tenant, None)
+                else:
+                    absences.setdefault(tenant, read)
+            yield
+        key.absences = absences
+
+    def _refuse_unknown_identity(self, snapshot: Snapshot) -> None:
+        known = snapshot.mapping.names
+        for name in self._policy.identity:
+            if name not in known:
+                raise MissingColumn(
+                    f"guard.identity names {quoted(name)}, which is no field. "
+                    f"Known: {listed(known)}.{nearest(name, known)}",
+                    remedy="Correct guard.identity.",
+                )
+
+    def _explain(self, previous: Snapshot | None, snapshot: Snapshot, read: Read) -> None:
+        """Remember what a read found, for those whom it may cost their place."""
+        at = self._clock.now().strftime("%Y-%m-%d %H:%M:%S UTC")
+        if previous is None:
+            sentence = f"At {at} the first read after the start found {snapshot.rows} rows."
+        else:
+            sentence = (
+                f"At {at} a read found {snapshot.rows} rows and {len(snapshot.tenants)} tenants, "
+                f"where the one before had found {previous.rows} and {len(previous.tenants)}."
+            )
+        self._causes[read.number] = sentence
+        while len(self._causes) > _MOST_CAUSES:
+            self._causes.pop(next(iter(self._causes)))
+
+    def _stand_at(self, position: Position) -> None:
+        """Find out at the first read whether the source is at an earlier position than it was released from."""
+        if self._position is None or self._position.source != position.source:
+            known = self._ledger.origin_of(position.source)
+            self._turns = known.turns if known else 0
+            if known is not None:
+                earlier = Position(position.source, known.timeline, known.lsn, known.standby)
+                if reason := position.went_back_from(earlier):
+                    self._turns += 1
+                    self._observer.told("source_went_back", {"reason": reason})
+        self._position = position
+        self._ledger.stand_at(position, self._turns)
+
+    def origin(self, position: Position) -> str:
+        """Name a source, and how often it went back."""
+        return f"{position.source}#{self._turns}"
+
+
+def is_doubtful(snapshot: Snapshot) -> bool:
+    """Tell whether some row may be anybody's: it has no usable id, or another row's."""
+    identifier = snapshot.mapping.shape.id
+    return any(row.tenant is None or (row.column == identifier) for row in snapshot.quarantined)
+
+
+def unreadable_in(snapshot: Snapshot) -> list[str]:
+    """Return the tenants that have a row which cannot be used, and no last good parameters in memory."""
+    return [row.tenant for row in snapshot.quarantined if row.tenant is not None and not row.kept]
+
+
+def _changed(previous: Snapshot | None, snapshot: Snapshot) -> Steps[list[str]]:
+    """Return the tenants that two snapshots do not have in common."""
+    before = previous.tenants if previous is not None else {}
+    changed: list[str] = []
+    for some in sliced(list(snapshot.tenants.items())):
+        changed += [tenant for tenant, found in some if before.get(tenant) is not found]
+        yield
+    for ids in sliced(list(before)):
+        changed += [tenant for tenant in ids if tenant not in snapshot.tenants]
+        yield
+    return changed
