@@ -114,6 +114,17 @@ def whole(units: Mapping[str, int], least: int, most: int) -> st.SearchStrategy[
     )
 
 
+LIMIT = st.builds(
+    "{}:{}:{}".format, whole(MILLISECONDS, 60_000, 7_776_000_000), st.integers(0, 100), st.integers(0, 1_000_000)
+)
+OTHERS = {
+    "list of limits": st.lists(LIMIT, min_size=1, max_size=3).map(",".join),
+    "path": NAMES,
+    "text": NAMES,
+    "field name": FIELDS,
+}
+
+
 def texts_of(setting: Setting) -> st.SearchStrategy[str]:
     """Return texts that a setting takes, whichever way it is given."""
     # Two fields cannot have one name, and the admin token is nobody else's.
@@ -138,10 +149,8 @@ def texts_of_kind(kind: Kind) -> st.SearchStrategy[str]:
             return NAMES.map("postgresql://tenantry@db/{}".format) | NAMES.map("sqlite:///{}".format)
         case "list of texts":
             return st.lists(NAMES, min_size=1, max_size=4, unique=True).map(",".join)
-        case "path" | "text":
-            return NAMES
-        case "field name":
-            return FIELDS
+    if kind.label in OTHERS:
+        return OTHERS[kind.label]
     raise NotImplementedError(f"Say here which texts are a {kind.label}.")
 
 

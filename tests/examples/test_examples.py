@@ -160,7 +160,7 @@ def test_the_deployment_has_the_environment_of_the_tutorial() -> None:
 def test_the_file_that_is_swapped_in_brings_no_secret_no_database_and_no_configmap() -> None:
     kinds = [document["kind"] for document in documents(TUTORIAL / "deployment.yaml")]
 
-    assert kinds == ["Deployment", "Service"]
+    assert kinds == ["PersistentVolumeClaim", "Deployment", "Service"]
 
 
 def test_the_service_leads_from_8080_to_tenantry_whether_it_is_ready_or_not() -> None:

@@ -82,6 +82,8 @@ class RunningService:
             "TENANTRY_SERVER_ADDRESS": f"127.0.0.1:{self.port}",
             "TENANTRY_SERVER_DRAIN": "0s",
             "TENANTRY_SNAPSHOT_REFRESH": "200ms",
+            # What rows alone do shows where nothing is held.
+            "TENANTRY_GUARD_MODE": "off",
             **environment,
         }
         if tuple(command) == RIVAL:
@@ -111,6 +113,10 @@ class RunningService:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it and return its exit code."""
         return end(self._process, how) if self._process is not None else 0
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self.stop(signal.SIGKILL)
 
     @property
     def pid(self) -> int:

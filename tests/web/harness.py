@@ -17,7 +17,7 @@ from tenantry.config.settings import ServerSettings
 from tenantry.core.errors import LONGEST_MESSAGE
 from tenantry.core.snapshot import Snapshot
 from tenantry.runtime import EmbeddedServer
-from tenantry.service.answering import Answering
+from tenantry.service.answering import Answering, Unguarded
 from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
 from tenantry.service.ports import Tokens
@@ -114,8 +114,7 @@ def door(
     observer = Observers([metrics, seen])
     admins = admin_tokens if admin_tokens is not None else FakeTokens()
     endpoint = PluginEndpoint(
-        Answering(snapshots),
-        snapshots,
+        Unguarded(Answering(snapshots), snapshots),
         known,
         observer,
         max_body=max_body,
@@ -127,7 +126,7 @@ def door(
         refuse_all_but_admins(scope, admins, known)
 
     gate = AdminGate(Framework(lambda: api(Overview(snapshots))), observer, admit)
-    readiness = Readiness(snapshots, known)
+    readiness = Readiness(snapshots.current, known)
     routes: dict[str, App] = {PATH: endpoint, **ops_routes(readiness, metrics.text), **(more or {})}
     made = Door(FrontDoor(routes, observer, gate), endpoint, snapshots, clock, seen, readiness, routes)
     if not empty:

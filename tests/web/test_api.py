@@ -14,6 +14,8 @@ from tests.web.harness import Reply, ask, door
 pytestmark = pytest.mark.anyio
 
 ADMIN_PATHS = {f"/api/admin/v1/{path}" for path in ("tenants", "tenants/{id}", "quarantine")}
+ADMIN_PATHS |= {"/api/admin/v1/guard", "/api/admin/v1/guard/application-sets/{name}", "/api/admin/v1/guard/history"}
+ADMIN_PATHS |= {f"/api/admin/v1/guard/{verb}" for verb in ("approve", "withdraw", "freeze", "unfreeze", "pin", "unpin")}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
@@ -58,7 +60,11 @@ async def test_the_plugins_path_wants_a_token_and_tells_its_refusals() -> None:
 
     assert operation["security"] == [{"token": []}]
     assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    assert set(operation["responses"]) == {"200", "400", "401", "403", "405", "408", "413", "500", "503"}
+    assert set(operation["responses"]) == {
+        "200",
+        *("400", "401", "403", "405", "408", "409", "413"),
+        *("500", "503"),
+    }
 
 
 async def test_the_examples_of_the_document_are_answered() -> None:

@@ -119,6 +119,7 @@ def test_only_white_space_of_http_is_trimmed_and_no_byte_of_a_token() -> None:
 
     class Tokens:
         count = 1
+        consumers = ()
 
         def consumer_of(self, presented: str) -> str:
             accepted.append(presented)

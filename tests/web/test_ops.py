@@ -133,7 +133,11 @@ async def test_requests_are_counted_by_status_and_outcome() -> None:
     text = await metrics(here)
 
     assert named(text, "tenantry_requests_total") == {'status="200"': 1, 'status="400"': 1, 'status="401"': 1}
-    assert named(text, "tenantry_answers_total") == {'outcome="released"': 1, 'outcome="refused"': 2}
+    assert named(text, "tenantry_answers_total") == {
+        'outcome="released"': 1,
+        'outcome="held"': 0,
+        'outcome="refused"': 2,
+    }
     assert named(text, "tenantry_request_seconds_count") == {"": 3}
 
 

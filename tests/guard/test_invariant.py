@@ -1,0 +1,47 @@
+"""The invariant of the guard, over steps that nobody chose: `python -m tests.guard.walk` takes a hundred thousand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from tests.guard.walk import walk
+from tests.guard.world import ACTIONS, World
+
+_STEPS = 4000
+"""What a walk of the suite takes: ten seconds or so."""
+
+
+class Steps(RuleBasedStateMachine):
+    """Steps that Hypothesis chooses, and makes fewer where they break something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    @rule(
+        action=st.sampled_from([name for name, weight in ACTIONS.items() for _ in range(1 + weight // 5)]),
+        a=st.integers(0, 9),
+        b=st.integers(0, 9),
+    )
+    def step(self, action: str, a: int, b: int) -> None:
+        self.world.do(action, a, b)
+
+    def teardown(self) -> None:
+        self.world.close()
+
+
+TestSteps = Steps.TestCase
+TestSteps.settings = settings(
+    max_examples=25, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_random_walk_never_breaks_the_invariant_and_is_no_empty_one(seed: int) -> None:
+    told = walk(_STEPS, seed)
+
+    left = int(told.partition(": ")[2].partition(" ")[0])
+    assert left > 20, told

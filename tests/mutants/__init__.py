@@ -1,0 +1,1 @@
+"""Faults planted into the guard, each of which the tests must catch."""

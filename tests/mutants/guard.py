@@ -1,0 +1,134 @@
+# ruff: noqa: E501 -- a fault and what it replaces stand on one line
+"""`python -m tests.mutants.guard`: plant one fault after another into a copy of the guard, and run its tests on each.
+
+Ends with 1 if the tests miss a fault, or if the text that a fault replaces is not there any more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+TESTS = ("tests/core/test_decision.py",)
+OF_SERVICE = ("tests/guard/test_attacks.py", "tests/adapters/test_state.py", "-k", "not postgresql and not pgbouncer")
+OF_KILLS = ("tests/guard/test_killed.py",)
+
+
+class Fault(NamedTuple):
+    """A wrong guard: what stands in `module`, and what stands there instead."""
+
+    what: str
+    module: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...] = TESTS
+
+
+DECISION, GUARD, LEDGER = "core/decision", "core/guard", "core/ledger"
+GUARDING, WATCHING, MEMORY = "service/guarding", "service/watching", "service/ledger"
+APPROVING, STORE, DOCUMENTS = "service/approving", "adapters/database/state", "adapters/database/state_documents"
+FAULTS = (
+    Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
+    Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
+    Fault("the percentage is ignored", GUARD, "of * self.max_percent // 100", "of"),
+    Fault("a window is ignored", GUARD, "if loss.at > start", "if loss.at > start + 1e9"),
+    Fault("only the first limit counts", GUARD, "for limit in policy.limits:", "for limit in policy.limits[:1]:"),
+    Fault("the size of now counts, not that of then", LEDGER, "if one.at <= moment", "if one.at <= moment + 1e9"),
+    Fault("hold is not sticky", DECISION, "if (asked.input, tenant) in self._own.holds:", "if False:"),
+    Fault("one read settles", DECISION, "read.number > since.number and", ""),
+    Fault("nothing needs to settle", DECISION, ">= self._policy.settle", ">= 0"),
+    Fault("a removal never settles", DECISION, ">= self._policy.settle", ">= 1e9"),
+    Fault("the lens is ignored", DECISION, "since is None and asked.lens != self._baseline.lens", "False"),
+    Fault("everyone is held at another lens", DECISION, "elif since is None and asked.lens", "elif asked.lens"),
+    Fault("an approval is not spent", DECISION, "return word is not None and (word.used or", "return False and (word.used or"),
+    Fault("an approval never lapses", LEDGER, "return self.until is None or now < self.until", "return True"),
+    Fault("an approval counts for all", DECISION, "word = own.approvals.get(tenant)\n", "word = next(iter(own.approvals.values()), None)\n"),
+    Fault("the last may leave", DECISION, "if not (staying or others or asked.allow_empty):", "if False:"),
+    Fault("allowEmpty is ignored", DECISION, "(staying or others or asked.allow_empty)", "(staying or others)"),
+    Fault("a freeze is ignored", DECISION, "self._frozen = own.freeze or source.freeze", "self._frozen = None"),
+    Fault("the source's freeze is ignored", DECISION, "own.freeze or source.freeze", "own.freeze"),
+    Fault("a pin is ignored", DECISION, "elif tenant in self._own.pins:", "elif False:"),
+    Fault("a pin does not keep who is gone", DECISION, " or tenant in self._own.pins:\n            self._kept", ":\n            self._kept"),
+    Fault("doubt is ignored", DECISION, "if not asked.doubtful:", "if True:"),
+    Fault("who cannot be read leaves", DECISION, "if tenant in asked.unreadable or", "if"),
+    Fault("some of a decision leave", DECISION, "self._hold(wanting, against)\n            return", "self._hold(wanting[1:], against)\n            wanting = wanting[:1]"),
+    Fault("a release is not counted", DECISION, "losses=(*own.losses, *self._lost)", "losses=own.losses"),
+    Fault("a return refunds", DECISION, "losses = tuple(loss for loss in ledger.losses if loss.at > oldest)", "losses = tuple(loss for loss in ledger.losses if loss.tenant not in asked.candidate)"),
+    Fault("held removals use up limits", DECISION, "        elif against:\n            self._hold(wanting, against)", "        elif against:\n            self._lost += [Loss(tenant, self._asked.input, self._asked.now) for tenant in wanting]\n            self._hold(wanting, against)"),
+    Fault("another name is no removal", DECISION, "renamed = after is not None and is_another(", "renamed = False and is_another("),
+    Fault("an edited input is let in", DECISION, "        if lost:\n            raise", "        if False:\n            raise"),
+    Fault("who moves leaves at once", DECISION, "if not self._frozen and all(tenant in", "if not self._frozen or all(tenant in"),
+    Fault("a move is a removal", DECISION, "elif not renamed and (others := asked.elsewhere(tenant)):", "elif (others := ()):"),
+    Fault("a replaced fleet comes at once", DECISION, "                waiting.update(new)", "                pass"),
+    Fault("only who is held stops a replacement", DECISION, "or (self._unsettled and self._against(self._unsettled))", ""),
+    Fault("a name may be taken", DECISION, "in taken}", "in set()}"),
+    Fault("who is kept changes", DECISION, "encoded = before.released[tenant]", "encoded = asked.candidate.get(tenant, before.released[tenant])"),
+    Fault("upsert-only lets within the limits go", DECISION, "if policy.mode is GuardMode.UPSERT_ONLY:", "if False:"),
+    Fault("observe holds", DECISION, "if self._policy.mode is GuardMode.OBSERVE:\n            self._wanting", "if False:\n            self._wanting"),
+    Fault("who only waits to come lets the last ones go", DECISION, "return not held and any(", "return any("),
+    Fault("what cannot be written leaves", GUARDING, "        await self._ledger.write(change, events=events, names=names)", "        try:\n            await self._ledger.write(change, events=events, names=names)\n        except StateError:\n            self._ledger.remember(key.set_name, decision.ledger)", OF_SERVICE),
+    Fault("it is written after it was sent", GUARDING, "        await self._ledger.write(change, events=events, names=names)", "        self._ledger.remember(key.set_name, decision.ledger)\n        asyncio.get_running_loop().call_later(0.3, lambda: asyncio.ensure_future(self._ledger.write(change, events=events, names=names)))", OF_KILLS),
+    Fault("only removals are written", GUARDING, "if not decision.to_record:", "if not decision.dropped:", OF_SERVICE),
+    Fault("a tenant that is back in between goes on settling", WATCHING, "found is not None and all(meets(found) for meets in predicates)", "False", OF_SERVICE),
+    Fault("a source that went back is no other lens", WATCHING, "self._turns += 1", "self._turns += 0", OF_SERVICE),
+    Fault("another source is no other lens", WATCHING, 'return f"{position.source}#{self._turns}"', 'return f"{self._turns}"', OF_SERVICE),
+    Fault("an unknown identity is let in", WATCHING, "if name not in known:", "if False:", OF_SERVICE),
+    Fault("doubt lasts for one read only", WATCHING, "return any(row.tenant is None or (row.column == identifier) for row in snapshot.quarantined)", "return False", OF_SERVICE),
+    Fault("who cannot be read after a restart leaves", WATCHING, "return [row.tenant for row in snapshot.quarantined if row.tenant is not None and not row.kept]", "return []", OF_SERVICE),
+    Fault("the previous answer leaves though others may have answered otherwise", GUARDING, "if self._ledger.is_shared or baseline is None:", "if baseline is None:", OF_SERVICE),
+    Fault("nobody looks at a shared store", MEMORY, "        if not self.is_shared:\n            return", "        return", OF_SERVICE),
+    Fault("the clock goes back with the process", MEMORY, "found.clock, self.now()", "0.0, self.now()", OF_SERVICE),
+    Fault("a new consumer begins anew", GUARDING, "if not former:", "if True:", OF_SERVICE),
+    Fault("a consumer takes from another that is there", GUARDING, "other.application_set == name.application_set and other.consumer not in valid", "other.application_set == name.application_set", OF_SERVICE),
+    Fault("a word changes nothing until the next read", APPROVING, "        await self._ledger.write(SetChange(name, after), events=[event])\n        self._hearers.spoken(name)", "        await self._ledger.write(SetChange(name, after), events=[event])", OF_SERVICE),
+    Fault("nobody looks at the digest", APPROVING, "if subject.digest is not None and", "if False and", OF_SERVICE),
+    Fault("a first name is not kept", GUARDING, "if self._naming.name_field else {}\n        events", "if False else {}\n        events", OF_SERVICE),
+    Fault("losses are forgotten with the process", DOCUMENTS, "        ledger.losses,\n", "        (),\n", OF_SERVICE),
+    Fault("holds are forgotten with the process", DOCUMENTS, "tuple(ledger.holds.values()),", "(),", OF_SERVICE),
+    Fault("two writers overwrite one another", STORE, "LEDGER.c.id == _ONE, LEDGER.c.writes == writes", "LEDGER.c.id == _ONE", OF_SERVICE),
+    Fault("who leaves stays in the store", STORE, "self._database.drop(connection, inputs[number, given], list(tenants))", "pass", OF_SERVICE),
+)  # fmt: skip
+
+
+NO_FAULT = Fault("none", GUARD, "return removals <= max(", "return removals <= max(")
+
+
+def caught(fault: Fault, folder: Path) -> bool:
+    """Tell whether the tests fail on a copy of the code with this fault; raises ValueError if it cannot be planted."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "src", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    module = folder / "tenantry" / f"{fault.module}.py"
+    text = module.read_text()
+    if text.count(fault.right) != 1:
+        raise ValueError(f"{fault.what}: stands {text.count(fault.right)} times in {fault.module}: {fault.right!r}")
+    module.write_text(text.replace(fault.right, fault.wrong))
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", *fault.tests]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode == 1
+
+
+def main() -> int:
+    """Plant every fault and tell which were missed."""
+    missed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for tests in dict.fromkeys(fault.tests for fault in FAULTS):
+            if caught(NO_FAULT._replace(tests=tests), Path(scratch) / "src"):
+                sys.stdout.write(f"{tests[0]} fails on the guard as it is.\n")
+                return 1
+        for fault in FAULTS:
+            found = caught(fault, Path(scratch) / "src")
+            missed += not found
+            sys.stdout.write(f"{'caught' if found else 'MISSED'}  {fault.what}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(FAULTS) - missed} of {len(FAULTS)} faults were caught.\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
