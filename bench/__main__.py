@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growing, selecting, starting, throughput
+from bench import growing, guarding, selecting, starting, throughput
 from bench.plan import Plan
 from bench.processes import CannotMeasure
 from bench.report import Figure, as_json, as_markdown, machine
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "start": starting.measure,
     "growing": growing.measure,
     "selecting": selecting.measure,
+    "guarding": guarding.measure,
 }
 
 

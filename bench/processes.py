@@ -153,18 +153,23 @@ def nginx(work: Path) -> Iterator[Running]:
         yield running
 
 
-def question(parameters: Mapping[str, object] | None = None) -> bytes:
+def question(parameters: Mapping[str, object] | None = None, application_set: str = "bench") -> bytes:
     """Return the body that Argo CD sends."""
-    return json.dumps({"applicationSetName": "bench", "input": {"parameters": parameters or {}}}).encode()
+    return json.dumps({"applicationSetName": application_set, "input": {"parameters": parameters or {}}}).encode()
 
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 
 
-def ask(running: Running, parameters: Mapping[str, object] | None = None, coding: str = "identity") -> bytes:
+def ask(
+    running: Running,
+    parameters: Mapping[str, object] | None = None,
+    coding: str = "identity",
+    application_set: str = "bench",
+) -> bytes:
     """Return the body of an answer, as it was encoded."""
     connection = HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
-    connection.request("POST", PATH, question(parameters), {**HEADERS, "Accept-Encoding": coding})
+    connection.request("POST", PATH, question(parameters, application_set), {**HEADERS, "Accept-Encoding": coding})
     reply = connection.getresponse()
     body = reply.read()
     connection.close()
