@@ -19,6 +19,8 @@ from tenantry.config.structure import FIELD_KEYS, LAYER_KEYS
 from tenantry.config.table import SETTINGS
 from tenantry.core import errors
 from tenantry.core.errors import TenantryError, first_line
+from tenantry.core.ledger import SetName
+from tenantry.service.ledger import Standing
 from tenantry.service.snapshots import SnapshotHolder
 from tenantry.web.failures import STATUSES
 
@@ -157,7 +159,8 @@ class _StillClock:
 def metrics_page() -> str:
     """Every metric that there is."""
     observer = PrometheusObserver(SnapshotHolder(_StillClock(), 0), 1)  # type: ignore[arg-type]
-    observer.answered("prod-eu", "default", 10, 0.001)
+    observer.watch_guard(lambda: Standing({SetName("default", "prod-eu"): 1}, 0, is_well=True), {"mode": True})
+    observer.answered("prod-eu", "default", 10, 0.001, held=False)
     families = sorted(observer.registry.collect(), key=lambda family: family.name)
     rows = ((f"`{_exposed(family)}`", family.type, _labels(family), family.documentation) for family in families)
     return (
