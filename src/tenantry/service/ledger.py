@@ -41,6 +41,8 @@ class Ledger:
         self._clock = clock
         self._longest = longest_window
         self._writing = asyncio.Lock()
+        self._look: asyncio.Future[None] | None = None
+        self._next_look: asyncio.Future[None] | None = None
         self._sets: dict[SetName, SetLedger] = {}
         self._whole = Whole(made=0.0)
         self._counts: dict[str, int] = {}
@@ -142,9 +144,20 @@ class Ledger:
         return found
 
     async def confirm(self) -> None:
-        """Make sure that nobody else wrote to a shared store, or read it anew; raises StateError."""
+        """Make sure that nobody else wrote to a shared store, or read it anew; raises StateError.
+
+        All who come while one looks share the next look, which begins after each of them came.
+        """
         if not self.is_shared:
             return
+        if self._next_look is None:
+            self._next_look = asyncio.ensure_future(self._look_after(self._look))
+        await asyncio.shield(self._next_look)
+
+    async def _look_after(self, before: asyncio.Future[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._look, self._next_look = self._next_look, None
         if await self._known() != self._writes:
             async with self._writing:
                 if await self._known() != self._writes:
