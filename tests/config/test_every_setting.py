@@ -119,6 +119,7 @@ LIMIT = st.builds(
 )
 OTHERS = {
     "list of limits": st.lists(LIMIT, min_size=1, max_size=3).map(",".join),
+    "URL": FIELDS.map(lambda name: f"https://hooks.example.com/{name.replace(' ', '')}"),
     "path": NAMES,
     "text": NAMES,
     "field name": FIELDS,

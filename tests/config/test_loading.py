@@ -17,7 +17,9 @@ from tenantry.core.errors import ConfigurationError
 from tenantry.core.secret import Secret
 
 URL = "postgresql://tenantry@db/organization"
-SECTIONS = "admin, data, defaults, fields, guard, log, metrics, naming, server, snapshot, source, state, tokens, views"
+SECTIONS = (
+    "admin, data, defaults, fields, guard, log, metrics, naming, notify, server, snapshot, source, state, tokens, views"
+)
 KNOWN_VARIABLES = [setting.env for setting in SETTINGS]
 TOKENS_AND_PASSWORDS = ("DB_PASSWORD", "AUTH_TOKEN", "TENANTRY_ADMIN_TOKEN")
 KNOWN_VARIABLES += ["TENANTRY_CONFIG", "DB_NAME", "DB_USER", "DB_HOST", "DB_PORT", "DB_PASSWORD"]

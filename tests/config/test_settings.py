@@ -75,6 +75,8 @@ def test_exactly_the_settings_that_may_hold_a_secret_are_secret() -> None:
     assert {setting.key for setting in SETTINGS if setting.secret} == {
         "source.url",
         "state.url",
+        "notify.url",
+        "notify.secret",
         "tokens.value",
         "admin.token",
     }

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tenantry.adapters.webhook import Webhook, signature
 from tenantry.config.loading import load
 from tenantry.config.settings import Settings
 from tenantry.core.answer import parameter_sets
 from tenantry.core.manifests import TENANT_LABEL
+from tenantry.core.secret import Secret
 from tenantry.web.wire import read_request
 from tests.docs.pages import ROOT, Block, Page, pages
 from tests.docs.session import Terminal, printed_as
@@ -181,6 +186,7 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
         ("console", "background"),
         ("console", "not-run"),
         ("json", ""),
+        ("python", ""),
         ("sql", ""),
         ("text", ""),
         ("yaml", ""),
@@ -212,8 +218,33 @@ def test_every_json_of_the_docs_is_a_request_or_an_answer() -> None:
     for example in examples:
         if '"output"' in example:
             assert parameter_sets(example.encode())
+        elif '"event"' in example:
+            assert json.loads(example).keys() == sent_by_the_webhook(json.loads(example)).keys()
         else:
             assert read_request(example.encode()).parameters
+
+
+def sent_by_the_webhook(shown: dict[str, object]) -> dict[str, object]:
+    """Return what is sent about the hold that an example shows."""
+    webhook = Webhook(Secret("http://nowhere"), lambda: None, 1.0, lambda *_: None)
+    fields = ("consumer", "application_set", "decision", "rule", "tenants", "because")
+    webhook.told("hold_began", {name: shown[name] for name in fields})
+    sent: dict[str, object] = json.loads(webhook._waiting[0].body)
+    return sent
+
+
+def test_every_python_of_the_docs_verifies_what_the_webhook_signs() -> None:
+    examples = [block.text for page in PAGES for block in page.blocks() if block.language == "python"]
+    assert examples
+
+    for example in examples:
+        names: dict[str, Any] = {}
+        exec(example, names)
+        now, body = int(time.time()), b'{"event":"hold_began"}'
+        header = f"t={now},v1={signature(b'secret', now, body)}"
+        assert names["verified"](b"secret", header, body)
+        assert not names["verified"](b"another", header, body)
+        assert not names["verified"](b"secret", f"t={now - 900},v1={signature(b'secret', now - 900, body)}", body)
 
 
 @pytest.mark.parametrize(

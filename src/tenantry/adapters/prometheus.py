@@ -100,6 +100,13 @@ class AnswerGauges(Collector):
         yield from (tenants, last)
 
 
+_NOTIFIED = {
+    "notification_delivered": "delivered",
+    "notification_failed": "failed",
+    "notification_dropped": "dropped",
+}
+
+
 def _gauge(name: str, text: str, value: float | None) -> Metric:
     family = GaugeMetricFamily(name, text)
     if value is not None:
@@ -131,6 +138,9 @@ class PrometheusObserver:
         )
         self._reads = Counter("tenantry_reads", "Reads of the tenants.", ["outcome"], registry=registry)
         self._failures = Counter("tenantry_failures", "Faults that should never happen.", registry=registry)
+        self._notifications = Counter(
+            "tenantry_notifications", "Notifications of holds, to notify.url.", ["outcome"], registry=registry
+        )
         build = Gauge("tenantry_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(tenantry.__version__).set(1)
         self._answered = self._requests.labels("200"), self._answers.labels("released")
@@ -182,5 +192,8 @@ class PrometheusObserver:
         """Count a fault."""
         self._failures.inc()
 
-    def told(self, event: str, fields: dict[str, object]) -> None:
-        """Leave other events to the log."""
+    def told(self, event: str, fields: dict[str, object]) -> None:  # noqa: ARG002
+        """Count notifications, and leave other events to the log."""
+        outcome = _NOTIFIED.get(event)
+        if outcome is not None:
+            self._notifications.labels(outcome).inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from tenantry.config.kinds import Kind
 from tenantry.config.wording import told
@@ -44,6 +44,19 @@ def _state_url(given: Sequence[str]) -> Secret:
     return url
 
 
+def _webhook_url(given: Sequence[str]) -> Secret:
+    """Check that HTTP could be sent there; nothing of the text is ever told, since it may hold a token anywhere."""
+    text = given[0].strip()
+    found = urlsplit(text) if text.isprintable() and " " not in text else urlsplit("")
+    try:
+        port = found.port
+    except ValueError:
+        port = -1
+    if found.scheme not in ("http", "https") or not found.hostname or port == -1:
+        raise ValueError("It is no URL such as https://hooks.example.com/tenantry.")
+    return Secret(text)
+
+
 def _token(given: Sequence[str]) -> Secret:
     text = given[0].strip()
     if not text or not text.isprintable():
@@ -61,6 +74,7 @@ def _address(given: Sequence[str]) -> str:
 ADDRESS = Kind("host:port", _address, literal=True)
 DATABASE_URL = Kind("database URL", _database_url, allowed=", ".join(_SCHEMES), literal=True, secret=True)
 STATE_URL = Kind("database URL", _state_url, allowed=", ".join(_SCHEMES[:6]), literal=True, secret=True)
+WEBHOOK_URL = Kind("URL", _webhook_url, allowed="http, https", literal=True, secret=True)
 TOKEN = Kind("text", _token, literal=True, secret=True)
 
 

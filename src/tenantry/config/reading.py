@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from tenantry.config.table import Setting
 
-_FOR_FILES = {"tokens": "are tokens.file and tokens.directory", "admin": "is admin.token_file"}
+_FOR_FILES = {
+    "tokens": "are tokens.file and tokens.directory",
+    "admin": "is admin.token_file",
+    "notify": "is notify.secret_file",
+}
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from tenantry.config.addresses import ADDRESS, DATABASE_URL, STATE_URL, TOKEN, URL_EXAMPLE
+from tenantry.config.addresses import ADDRESS, DATABASE_URL, STATE_URL, TOKEN, URL_EXAMPLE, WEBHOOK_URL
 from tenantry.config.kinds import (
     FIELD,
     LIMITS,
@@ -265,6 +265,29 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Who is told that removals are held."""
+
+    url: Annotated[
+        Secret | None,
+        Told(
+            WEBHOOK_URL,
+            "Where a POST goes when a hold begins or ends. With a password it is given by file or environment, not as "
+            "a flag.",
+            "https://hooks.example.com/tenantry",
+        ),
+    ] = None
+    secret: Annotated[
+        Secret | None,
+        Told(TOKEN, "The secret that signs each of them; by environment only.", env="TENANTRY_NOTIFY_SECRET"),
+    ] = None
+    secret_file: Annotated[
+        Path | None, Told(PATH, "A file with that secret, read for each of them.", "/run/notify-secret")
+    ] = None
+    timeout: Annotated[timedelta, Told(WAIT, "How long one try may take.")] = 10 * S
+
+
+@dataclass(frozen=True, slots=True)
 class AdminSettings:
     """Who may look into the running service. Its own user can, by the socket; over TCP nobody can without a token."""
 
@@ -321,6 +344,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

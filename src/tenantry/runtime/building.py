@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.adapters.database.state import StateStore, open_state
 from tenantry.adapters.tokens import MountedTokens, Report
+from tenantry.adapters.webhook import Webhook, secret_from
 from tenantry.config.contradictions import OFF
 from tenantry.config.settings import NamingSettings, Settings, SourceSettings
 from tenantry.core.errors import ConfigurationError
@@ -98,6 +99,15 @@ def policy_of(settings: Settings) -> Policy:
     if identity is None:
         identity = (naming.name_field,) if naming.name_field else ()
     return Policy(GuardMode(guard.mode), guard.settle.total_seconds(), guard.limits, identity)
+
+
+def webhook_of(settings: Settings, report: Report) -> Webhook | None:
+    """Return what tells of holds; None where nobody is to be told."""
+    notify = settings.notify
+    if notify.url is None:
+        return None
+    secret = secret_from(notify.secret, notify.secret_file)
+    return Webhook(notify.url, secret, notify.timeout.total_seconds(), report)
 
 
 def state_of(settings: Settings) -> StateStore:

@@ -17,7 +17,7 @@ from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
 from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
-from tenantry.runtime.building import SystemClock, shape_of, source_of, tokens_of
+from tenantry.runtime.building import SystemClock, shape_of, source_of, tokens_of, webhook_of
 from tenantry.runtime.guard import Guard, Parts
 from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
 from tenantry.runtime.server import EmbeddedServer, address_of
@@ -65,7 +65,8 @@ class Service:
         self._clock = clock = SystemClock()
         self.snapshots = SnapshotHolder(clock, settings.snapshot.max_stale.total_seconds())
         metrics = PrometheusObserver(self.snapshots, settings.metrics.max_sets)
-        self._observer = Observers([metrics, self._log])
+        self._webhook = webhook_of(settings, self._tell_of_notifications)
+        self._observer = Observers([metrics, self._log, *([self._webhook] if self._webhook else [])])
         self._source = source_of(settings.source)
         self._tokens, self._admin_tokens = tokens_of(settings, self._observer.told)
         self._answering = Answering(self.snapshots)
@@ -176,6 +177,8 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 refreshing = tasks.create_task(_left_in_time(self._refresh()))
                 background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
+                if self._webhook is not None:
+                    background.append(tasks.create_task(self._webhook.run()))
                 if self._guard is not None:
                     background.append(tasks.create_task(self._guard.kept()))
                 serving = [
@@ -199,8 +202,13 @@ class Service:
                     await self._source.close()
                     if self._guard is not None:
                         await self._guard.ledger.close()
+            if self._webhook is not None and self._webhook.waiting:
+                self._observer.told("notifications_lost", {"waiting": self._webhook.waiting, "remedy": "None is sent."})
             self._observer.told("stopped", {})
             self._writer.close()
+
+    def _tell_of_notifications(self, event: str, fields: dict[str, object]) -> None:
+        self._observer.told(event, fields)
 
     def _tell_what_is_loose(self) -> None:
         for what, sentence in ({} if self._is_sample else looseness(self._settings)).items():

@@ -1,0 +1,248 @@
+"""Telling the outside of holds, to a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tenantry.adapters.webhook import MOST_WAITING, Webhook, secret_from, signature
+from tenantry.core.secret import Secret
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.anyio
+
+FIELDS: dict[str, object] = {
+    "consumer": "argocd",
+    "application_set": "prod-eu",
+    "decision": 7,
+    "rule": "limit",
+    "tenants": 40,
+    "because": "40 of 40 tenants would leave.",
+}
+
+
+@dataclass
+class Receiver:
+    """A server that answers with some statuses, and then with 204; 0 hangs up."""
+
+    statuses: list[int] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    port: int = 0
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.under_way.add(task)
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = {
+                    name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
+                }
+                body = await reader.readexactly(int(headers["content-length"]))
+                self.headers.append({**headers, ":path": head[0].split()[1]})
+                self.bodies.append(body)
+                status = self.statuses.pop(0) if self.statuses else 204
+                if not status:
+                    break
+                location = "location: /elsewhere\r\n" if 300 <= status < 400 else ""
+                writer.write(f"HTTP/1.1 {status} X\r\n{location}content-length: 0\r\n\r\n".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [json.loads(body)["decision"] for body in self.bodies]
+
+
+@dataclass
+class Reports:
+    """What was reported, and when."""
+
+    told: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    some: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, event: str, fields: dict[str, object]) -> None:
+        self.told.append((event, fields))
+        self.some.set()
+
+    async def until(self, events: Sequence[str]) -> None:
+        async with asyncio.timeout(20):
+            while [event for event, _ in self.told if event != "notification_waits"] != list(events):
+                self.some.clear()
+                await self.some.wait()
+
+
+@asynccontextmanager
+async def receiving(*statuses: int, port: int = 0) -> AsyncIterator[Receiver]:
+    receiver = Receiver(list(statuses))
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", port)
+    receiver.port = server.sockets[0].getsockname()[1]
+    yield receiver
+    server.close()
+    for task in receiver.under_way:
+        task.cancel()
+    await asyncio.gather(*receiver.under_way, return_exceptions=True)
+
+
+def hook(port: int, reports: Reports, secret: bytes | None = None, timeout: float = 5.0) -> Webhook:
+    url = Secret(f"http://user:t0ken@127.0.0.1:{port}/hook")
+    return Webhook(url, lambda: secret, timeout, reports, first_wait=0.01)
+
+
+@asynccontextmanager
+async def running(webhook: Webhook) -> AsyncIterator[None]:
+    task = asyncio.create_task(webhook.run())
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_hold_is_told_with_its_numbers_and_a_sentence_and_nobody_is_named() -> None:
+    reports = Reports()
+    async with receiving() as receiver:
+        webhook = hook(receiver.port, reports)
+        async with running(webhook):
+            webhook.told("hold_began", FIELDS)
+            await reports.until(["notification_delivered"])
+
+    document = json.loads(receiver.bodies[0])
+    assert {name: document[name] for name in FIELDS} == FIELDS
+    assert document["event"] == "hold_began"
+    assert document["text"] == (
+        "tenantry holds 40 tenants of ApplicationSet prod-eu (decision 7). 40 of 40 tenants would leave. "
+        "Look: tenantry guard show prod-eu"
+    )
+    assert receiver.headers[0]["x-tenantry-event"] == "hold_began"
+    assert receiver.headers[0]["x-tenantry-delivery"] == document["id"]
+    assert "x-tenantry-signature" not in receiver.headers[0]
+
+
+async def test_what_is_signed_can_be_verified() -> None:
+    reports = Reports()
+    async with receiving() as receiver:
+        webhook = hook(receiver.port, reports, b"s3cret")
+        async with running(webhook):
+            webhook.told("hold_ended", {**FIELDS, "how": "returned"})
+            await reports.until(["notification_delivered"])
+
+    moment, _, digest = receiver.headers[0]["x-tenantry-signature"].removeprefix("t=").partition(",v1=")
+    assert digest == signature(b"s3cret", int(moment), receiver.bodies[0])
+    assert digest != signature(b"another", int(moment), receiver.bodies[0])
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 408, 0])
+async def test_what_is_not_taken_is_tried_again_with_the_same_id_and_nothing_overtakes_it(status: int) -> None:
+    reports = Reports()
+    async with receiving(status, status) as receiver:
+        webhook = hook(receiver.port, reports)
+        async with running(webhook):
+            for number in (1, 2):
+                webhook.told("hold_began", {**FIELDS, "decision": number})
+            await reports.until(["notification_delivered"] * 2)
+
+    assert receiver.numbers == [1, 1, 1, 2]
+    assert len({headers["x-tenantry-delivery"] for headers in receiver.headers}) == 2
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 410])
+async def test_what_is_refused_for_good_is_said_and_not_tried_again(status: int) -> None:
+    reports = Reports()
+    async with receiving(status) as receiver:
+        webhook = hook(receiver.port, reports)
+        async with running(webhook):
+            for number in (1, 2):
+                webhook.told("hold_began", {**FIELDS, "decision": number})
+            await reports.until(["notification_failed", "notification_delivered"])
+
+    assert receiver.numbers == [1, 2]
+    assert {headers[":path"] for headers in receiver.headers} == {"/hook"}
+    assert reports.told[0][1]["reason"] == f"it was answered with status {status}"
+
+
+async def test_a_receiver_that_is_not_there_gets_it_when_it_is() -> None:
+    reports, port = Reports(), free_port()
+    webhook = hook(port, reports)
+    async with running(webhook):
+        webhook.told("hold_began", FIELDS)
+        async with asyncio.timeout(20):
+            while not reports.told:
+                await reports.some.wait()
+        async with receiving(port=port) as receiver:
+            await reports.until(["notification_delivered"])
+            assert receiver.numbers == [7]
+
+
+async def test_a_receiver_that_never_answers_is_tried_again() -> None:
+    reports = Reports()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        webhook = hook(silent.getsockname()[1], reports, timeout=0.05)
+        async with running(webhook):
+            webhook.told("hold_began", FIELDS)
+            async with asyncio.timeout(20):
+                while not reports.told:
+                    await reports.some.wait()
+
+    assert reports.told[0][0] == "notification_waits"
+    assert webhook.waiting == 1
+
+
+async def test_only_holds_are_told() -> None:
+    webhook = hook(1, Reports())
+
+    webhook.told("listening", {"addresses": []})
+
+    assert webhook.waiting == 0
+
+
+async def test_of_too_many_the_oldest_are_dropped_and_that_is_said() -> None:
+    reports = Reports()
+    webhook = hook(1, reports)
+
+    for number in range(MOST_WAITING + 2):
+        webhook.told("hold_began", {**FIELDS, "decision": number})
+
+    assert webhook.waiting == MOST_WAITING
+    assert [event for event, _ in reports.told] == ["notification_dropped"] * 2
+
+
+async def test_neither_url_nor_secret_is_ever_reported() -> None:
+    reports = Reports()
+    webhook = hook(free_port(), reports, b"s3cret")
+    async with running(webhook):
+        webhook.told("hold_began", FIELDS)
+        async with asyncio.timeout(20):
+            while not reports.told:
+                await reports.some.wait()
+
+    said = f"{reports.told} {webhook!r}"
+    assert "t0ken" not in said
+    assert "s3cret" not in said
+    assert "127.0.0.1" not in said
+
+
+def test_a_secret_in_a_file_is_read_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old\n")
+    read = secret_from(None, file)
+    assert read() == b"old"
+
+    file.write_text("new\n")
+
+    assert read() == b"new"
+    assert secret_from(Secret("given"), file)() == b"given"
+    assert secret_from(None, None)() is None
