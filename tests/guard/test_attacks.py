@@ -10,11 +10,19 @@ from typing import Any
 import pytest
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import EditedInput, LastGoodUnknown, MissingColumn, StateUnreachable, StateUnwritable
+from tenantry.core.errors import (
+    EditedInput,
+    InvalidWord,
+    LastGoodUnknown,
+    MissingColumn,
+    StateUnreachable,
+    StateUnwritable,
+)
 from tenantry.core.fields import Naming
 from tenantry.core.guard import GuardMode, RemovalLimit
 from tenantry.core.ledger import Rule, SetName
 from tenantry.service.approving import Speaker, Subject
+from tenantry.service.desk import HistoryQuery
 from tenantry.service.state import EventQuery
 from tests.builders import columns_of
 from tests.fakes import FakeStore, FakeTokens
@@ -243,6 +251,44 @@ async def test_a_tenant_that_moves_between_two_inputs_is_in_both_or_one_and_neve
     here.read(moved, COLUMNS)
     assert "t007" not in await here.ask({"region": "eu"})
     assert here.own().losses == ()
+
+
+async def test_who_stays_keeps_leaves_of_json_that_nobody_else_has_and_nobody_is_patched() -> None:
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
+    here = await Here(policy=policy(GuardMode.UPSERT_ONLY)).start()
+    plain: Rows = [{"tenant": f"t{n}", "settings": '{"tier": "x"}'} for n in range(5)]
+    odd: Rows = [{"tenant": "odd", "settings": '{"sso": {"url": "https://odd"}, "tier": "gold"}'}]
+    here.read(sorted([*plain, *odd], key=lambda row: str(row["tenant"])), columns)
+    await here.ask_twice()
+    before = await here.ask()
+    assert before["t0"]["settings"] == {"sso": {"url": ""}, "tier": "x"}
+
+    for _ in range(2):
+        here.read(plain, columns)
+        assert await here.ask() == before
+        here.clock.pass_by(seconds=61)
+    here.read([{**row, "settings": None} for row in plain], columns)
+    assert (await here.ask())["odd"] == before["odd"]
+    here.read(plain, columns)
+    await here.say.approve(Subject("prod", tenants=["odd"]), ME)
+    await here.ask()
+    here.read(plain, columns)
+
+    assert (await here.ask())["t0"]["settings"] == {"tier": "x"}
+
+
+async def test_a_leaf_of_today_is_not_lost_to_an_object_of_somebody_who_stays() -> None:
+    columns = columns_of(tenant=Kind.TEXT, settings=Kind.JSON)
+    here = await Here(policy=policy(GuardMode.UPSERT_ONLY)).start()
+    here.read([{"tenant": "odd", "settings": '{"tier": {"name": "gold"}}'}], columns)
+    await here.ask_twice()
+
+    here = await here.restarted()
+    here.read([{"tenant": "new", "settings": '{"tier": "gold"}'}], columns)
+    answered = await here.ask()
+
+    assert answered["new"]["settings"] == {"tier": "gold"}
+    assert set(answered) == {"new", "odd"}
 
 
 # --- what else than rows changes -----------------------------------------------------------------------------------
@@ -585,6 +631,13 @@ async def test_the_history_knows_who_was_answered_at_a_moment_and_who_left_by_wh
     assert [(event.kind, dict(event.words)) for event in then.events if "t099" in event.left] == [
         ("released", {"t099": "me"})
     ]
+
+
+async def test_the_history_does_not_tell_of_a_time_that_it_does_not_know() -> None:
+    here = await begun(10)
+
+    with pytest.raises(InvalidWord, match="the history begins at"):
+        await here.desk.history(HistoryQuery("prod", at=here.ledger.whole.made - 1))
 
 
 async def test_the_limits_hold_over_all_application_sets_together() -> None:

@@ -64,7 +64,8 @@ class Guard:
             naming=self._naming,
         )
 
-        self.desk = GuardDesk(self.ledger, Regarding(self.ledger, policy), Approving(self.ledger, self.guarding))
+        regarding = Regarding(self.ledger, policy, settings.guard.history.total_seconds())
+        self.desk = GuardDesk(self.ledger, regarding, Approving(self.ledger, self.guarding))
 
     def claim(self) -> None:
         """Refuse to be the second process with one state file; raises ConfigurationError."""

@@ -18,7 +18,7 @@ from tenantry.core.errors import StateError
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
-from tenantry.core.keeping import Fitting, layout_of
+from tenantry.core.keeping import Fitting
 from tenantry.core.ledger import Input, SetLedger, SetName
 from tenantry.core.lens import lens_of
 from tenantry.core.snapshot import Snapshot
@@ -87,7 +87,7 @@ class Guarding:
         self._keys = Keys()
         self._removing = asyncio.Lock()
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
-        self._fitting: tuple[Snapshot, Fitting, str] | None = None
+        self._fittings: tuple[Snapshot, Fitting, dict[str, Fitting]] | None = None
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -133,13 +133,14 @@ class Guarding:
 
     async def _answered(self, this: _Request) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
-        candidate = {tenant.id: tenant.encoded for tenant in chosen}
-        decision = await self._decided(this, candidate)
+        fitting = await driven(self._fitting(this, chosen))
+        candidate = await driven(fitting.candidate(chosen))
+        decision = await self._decided(this, candidate, fitting)
         try:
             if decision.lost:
                 # Limits are over all ApplicationSets, so those who remove do it one after the other.
                 async with self._removing:
-                    decision = await self._decided(this, candidate)
+                    decision = await self._decided(this, candidate, fitting)
                     await self._recorded(this, decision)
             else:
                 await self._recorded(this, decision)
@@ -147,10 +148,11 @@ class Guarding:
             return await self._previous(this, error)
         self._note(this, decision)
         held = bool(decision.kept or decision.waiting)
-        answer = await (self._made(this, decision) if held else self._answering.of(this.question, chosen))
+        as_the_rows_say = not held and fitting.is_of_snapshot
+        answer = await (self._answering.of(this.question, chosen) if as_the_rows_say else self._made(this, decision))
         if decision.would_hold:
             self._tell_what_would_be_held(this.key, decision)
-        read = this.read.number if decision.unsettled else None
+        read = None if as_the_rows_say or (held and not decision.unsettled) else this.read.number
         ticket = _Ticket(
             self,
             this.key,
@@ -162,15 +164,14 @@ class Guarding:
         )
         return Reply(answer, ticket, is_held=held)
 
-    async def _decided(self, this: _Request, candidate: Mapping[str, bytes]) -> Decision:
+    async def _decided(self, this: _Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
         snapshot, key = this.question.snapshot, this.key
-        fitting, layout = self._fitting_of(snapshot)
         own = self._with_times(this.of, self._ledger.own(key.set_name))
         asked = Asked(
             input=key.input,
             candidate=candidate,
             lens=lens_of(self._shape, self.watching.origin(snapshot.position), this.question.selection, snapshot),
-            layout=layout,
+            layout=fitting.layout,
             now=self._ledger.now(),
             read=this.read,
             absences=key.absences,
@@ -184,10 +185,21 @@ class Guarding:
         )
         return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
 
-    def _fitting_of(self, snapshot: Snapshot) -> tuple[Fitting, str]:
-        if self._fitting is None or self._fitting[0] is not snapshot:
-            self._fitting = (snapshot, Fitting(snapshot), layout_of(snapshot))
-        return self._fitting[1], self._fitting[2]
+    def _fitting(self, this: _Request, chosen: Sequence[Tenant]) -> Steps[Fitting]:
+        """Return what gives parameter sets their layout: that of the snapshot, and what those have who may stay."""
+        snapshot = this.question.snapshot
+        if self._fittings is None or self._fittings[0] is not snapshot:
+            self._fittings = (snapshot, Fitting(snapshot), {})
+        _, usual, others = self._fittings
+        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
+        missing = baseline.released.keys() - {tenant.id for tenant in chosen} if baseline else ()
+        if baseline is None or not missing:
+            return usual
+        tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in missing])
+        if tree == snapshot.tree:
+            return usual
+        fitting = Fitting(snapshot, tree)
+        return others.setdefault(fitting.layout, fitting)
 
     def _with_times(self, of: KnownSet, own: SetLedger) -> SetLedger:
         """Return a ledger that knows of the requests that were answered without a decision."""

@@ -34,10 +34,14 @@ MOST_EVENTS = 1000
 class Regarding:
     """Tells what the ledger knows."""
 
-    def __init__(self, ledger: Ledger, policy: Policy | None) -> None:
-        """Look at `ledger`; without a `policy` no limits are told, for nobody knows which ones hold."""
+    def __init__(self, ledger: Ledger, policy: Policy | None, retention: float | None = None) -> None:
+        """Look at `ledger`, whose history is forgotten after `retention` seconds.
+
+        Without a `policy` no limits are told, for nobody knows which ones hold.
+        """
         self._ledger = ledger
         self._policy = policy
+        self._retention = retention
 
     async def facts(self) -> GuardFacts:
         """Return how the guard stands; raises StateError."""
@@ -85,6 +89,7 @@ class Regarding:
         if at is not None:
             if asked.set_name is None:
                 raise InvalidWord("Name the ApplicationSet whose answer of that moment is asked for.")
+            self._refuse_before_memory(at)
             later = await self._ledger.events(EventQuery(asked.set_name, since=at))
             own = self._ledger.own(asked.set_name)
             now = {given: one.released for given, one in own.baselines.items()}
@@ -92,6 +97,16 @@ class Regarding:
             members = [MembersFact(given, sorted(tenants)) for given, tenants in sorted(then.items())]
         events = await self._ledger.events(asked)
         return HistoryFacts([_event(event) for event in events], None if at is None else _time(at), members)
+
+    def _refuse_before_memory(self, at: float) -> None:
+        """Say so where the history does not reach back that far, rather than tell what is not known."""
+        first = self._ledger.whole.made
+        if self._retention is not None:
+            first = max(first, self._ledger.now() - self._retention)
+        if at < first:
+            raise InvalidWord(
+                f"Nothing is known of that time: the history begins at {_time(first):%Y-%m-%d %H:%M:%S} UTC."
+            )
 
     async def _fresh(self) -> None:
         self._ledger.require()
