@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from tenantry.adapters.webhook import MOST_WAITING, Webhook, secret_from, signature
 from tenantry.core.secret import Secret
 from tests.support.processes import free_port
+from tests.support.service import RunningService
 
 pytestmark = pytest.mark.anyio
 
@@ -233,6 +235,34 @@ async def test_neither_url_nor_secret_is_ever_reported() -> None:
     assert "t0ken" not in said
     assert "s3cret" not in said
     assert "127.0.0.1" not in said
+
+
+async def test_a_running_service_tells_of_its_holds(serving: Callable[..., RunningService], tmp_path: Path) -> None:
+    database = tmp_path / "tenants.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE organization (tenant TEXT PRIMARY KEY)")
+        connection.executemany("INSERT INTO organization VALUES (?)", [(f"t{n}",) for n in range(9)])
+    async with receiving() as receiver:
+        service = await asyncio.to_thread(
+            serving,
+            {
+                "TENANTRY_SOURCE_URL": f"sqlite:///{database}",
+                "TENANTRY_GUARD_MODE": "hold",
+                "TENANTRY_GUARD_SETTLE": "0s",
+                "TENANTRY_NOTIFY_URL": f"http://127.0.0.1:{receiver.port}/t0ken",
+                "TENANTRY_NOTIFY_SECRET": "s3cret",
+            },
+        )
+        await asyncio.to_thread(service.ask)
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("DELETE FROM organization")
+        async with asyncio.timeout(20):
+            while not receiver.bodies:
+                await asyncio.to_thread(service.ask)
+
+    told = json.loads(receiver.bodies[0])
+    assert (told["event"], told["application_set"], told["tenants"]) == ("hold_began", "test", 9)
+    assert not [text for text in ("t0ken", "s3cret") if text in service.log.read_text()]
 
 
 def test_a_secret_in_a_file_is_read_each_time(tmp_path: Path) -> None:

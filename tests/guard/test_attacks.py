@@ -516,6 +516,20 @@ async def test_an_answer_that_has_not_settled_is_decided_anew_with_each_read() -
     assert not reply.ticket.is_good()
 
 
+async def test_that_an_input_is_still_asked_for_is_written_down_now_and_then() -> None:
+    here = await begun(10)
+    reply = await here.reply()
+    writes = len(here.store.written)
+    for _ in range(5):
+        here.clock.pass_by(minutes=30)
+        assert reply.ticket.is_good()
+        await here.guarding.touch()
+
+    assert len(here.store.written) == writes + 1
+    here = await here.restarted()
+    assert here.ledger.now() - here.own().baselines["{}"].last < 3700
+
+
 async def test_a_consumer_whose_token_is_gone_leaves_its_ledger_to_the_next() -> None:
     here = await begun(100)
     here = await here.restarted(tokens=FakeTokens(argocd2="c"))
