@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench fuzz docs lock clean servers
+.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench fuzz guard docs lock clean servers
 
 help: ## List the chores
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,11 @@ bench: servers .venv/dev ## Measure, side by side with a rival and nginx
 
 fuzz: .venv/dev ## Send a million generated requests
 	$(BIN)/python -m tests.fuzz.million
+
+guard: .venv/dev ## Walk 100,000 steps against the guard's invariant, kill it 200 times, plant faults into it
+	$(BIN)/python -m tests.guard.walk --steps 100000
+	$(BIN)/python -m tests.guard.killed --times 200
+	$(BIN)/python -m tests.mutants.guard
 
 docs: .venv/dev ## Write the reference pages from the code
 	$(BIN)/python docs/generate.py
