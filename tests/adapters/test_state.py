@@ -136,6 +136,21 @@ async def test_parameter_sets_are_put_and_dropped_one_by_one(place: Place) -> No
     assert (await store.load()).sets[SET].baselines["{}"].released == {"a": b"1", "b": b"4", "d": b"5"}
 
 
+async def test_an_input_that_is_dropped_with_all_its_tenants_is_gone(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    two = {given: Baseline(RELEASED, "", "", 0, 0) for given in ("{}", "preview")}
+    put = dict.fromkeys(two, RELEASED)
+    await store.write(Changes(1, [SetChange(SET, SetLedger(baselines=two), put)]), 0)
+    one = SetLedger(baselines={"{}": two["{}"]})
+
+    await store.write(Changes(2, [SetChange(SET, one, dropped={"preview": list(RELEASED)})]), 1)
+    await store.write(Changes(3, [SetChange(SET, SetLedger(baselines=two), {"preview": RELEASED})]), 2)
+
+    store = await again(place, store)
+    assert (await store.load()).sets == {SET: SetLedger(baselines=two)}
+
+
 async def test_who_counts_other_writes_than_there_were_writes_nothing(place: Place) -> None:
     store = place.store()
     await store.load()

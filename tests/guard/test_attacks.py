@@ -367,6 +367,21 @@ async def test_a_preview_moves_no_other_input_and_counts_as_none() -> None:
     assert list(here.own().live(here.ledger.now())) == ["{}"]
 
 
+async def test_a_preview_is_forgotten_after_a_day_and_what_holds_somebody_is_not() -> None:
+    here = await begun(100)
+    here.clock.pass_by(hours=1)
+    await here.ask({"region": "eu"})
+    here.clock.pass_by(hours=25)
+    await here.ask()
+
+    await here.guarding.touch()
+
+    assert list(here.own().baselines) == ["{}"]
+    here = await here.restarted()
+    assert list(here.own().baselines) == ["{}"]
+    assert here.ledger.source.present == 100
+
+
 async def test_an_input_that_is_asked_for_without_a_pause_counts_as_one_that_is_there() -> None:
     here = await Here().start()
     here.read(rows(10), COLUMNS)

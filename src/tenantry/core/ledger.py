@@ -5,7 +5,7 @@ All times are seconds of the ledger's own clock, which never steps back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -178,6 +178,20 @@ class SetLedger(msgspec.Struct, frozen=True):
         """When it was first answered."""
         return min((one.first for one in self.baselines.values()), default=None)
 
+    @property
+    def last(self) -> float:
+        """When it was last answered; 0 if never."""
+        return max((one.last for one in self.baselines.values()), default=0.0)
+
+    def previews(self, now: float) -> Collection[Input]:
+        """Return the inputs that were asked for once, not within a day, and that hold nobody."""
+        holding = {given for given, _ in self.holds}
+        return [
+            given
+            for given, one in self.baselines.items()
+            if not one.polled and now - one.last > LIVE_FOR and given not in holding
+        ]
+
     def live(self, now: float) -> Mapping[Input, Baseline]:
         """Return the inputs that it still asks for, as far as can be told."""
         return {given: one for given, one in self.baselines.items() if one.polled and now - one.last < LIVE_FOR}
@@ -187,7 +201,7 @@ class SetLedger(msgspec.Struct, frozen=True):
 
         Those that it stopped asking for while it went on asking for others are not among them.
         """
-        latest = max((one.last for one in self.baselines.values()), default=0.0)
+        latest = self.last
         return {given: one for given, one in self.baselines.items() if latest - one.last < LIVE_FOR}
 
 

@@ -207,7 +207,7 @@ class Guarding:
         asked = {
             given: msgspec.structs.replace(baseline, last=key.asked + offset)
             for given, key in of.keys.items()
-            if (baseline := own.baselines.get(given)) and key.asked + offset > baseline.last + _ASKED_ANEW
+            if key.asked and (baseline := own.baselines.get(given)) and key.asked + offset > baseline.last + _ASKED_ANEW
         }
         return msgspec.structs.replace(own, baselines={**own.baselines, **asked}) if asked else own
 
@@ -323,7 +323,7 @@ class Guarding:
             ]
             if not former:
                 return
-            latest = max(former, key=lambda other: _last_asked(self._ledger.sets[other]))
+            latest = max(former, key=lambda other: self._ledger.sets[other].last)
             event = Event(
                 self._ledger.now(), EventKind.TAKEN_OVER, *name, because=f"From {latest.consumer}, which has no token."
             )
@@ -347,15 +347,23 @@ class Guarding:
             raise last_good_unknown(snapshot)
 
     async def touch(self) -> None:
-        """Write down which inputs are still asked for, where that was long ago; raises StateError."""
-        if not self._ledger.is_open:
-            return
-        for name, of in list(self._keys.sets.items()):
+        """Write down which inputs are still asked for, where that was long ago; raises StateError.
+
+        Inputs that were asked for only once, and not lately, were previews: they are forgotten.
+        """
+        for name in list(self._ledger.sets):
+            of = self._keys.of(name)
             async with of.lock:
-                own = self._ledger.own(name)
-                fresh = self._with_times(of, own)
-                if any(fresh.baselines[given].last - one.last > _TOUCH for given, one in own.baselines.items()):
-                    await self._ledger.write(SetChange(name, fresh))
+                own = self._with_times(of, self._ledger.own(name))
+                now, before = self._ledger.now(), self._ledger.own(name).baselines
+                previews = own.previews(now)
+                if previews or any(own.baselines[given].last - one.last > _TOUCH for given, one in before.items()):
+                    kept = {given: one for given, one in own.baselines.items() if given not in previews}
+                    dropped = {given: tuple(own.baselines[given].released) for given in previews}
+                    change = SetChange(name, msgspec.structs.replace(own, baselines=kept), dropped=dropped)
+                    await self._ledger.write(change)
+                    for given in previews:
+                        of.keys.pop(given, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +385,3 @@ class _Never:
 
 NEVER_AGAIN = _Never()
 _TOLD = {EventKind.HELD: "hold_began", EventKind.HOLD_ENDED: "hold_ended"}
-
-
-def _last_asked(own: SetLedger) -> float:
-    return max((baseline.last for baseline in own.baselines.values()), default=0.0)

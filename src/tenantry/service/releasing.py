@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenantry.core.decision import Decision
 from tenantry.core.history import FIRST, Event, EventKind
-from tenantry.core.ledger import Input, SetName
+from tenantry.core.ledger import Hold, Input, Rule, SetName
 
 
 def events_of(
@@ -32,7 +32,7 @@ def events_of(
         group = (EventKind.HELD, str(hold.rule), f"{hold.because} {hold.cause}".strip(), hold.decision, "")
         groups.setdefault(group, []).append(hold.tenant)
     for hold in decision.ended:
-        how = "approved" if hold.tenant in decision.dropped or hold.tenant in decision.put else "returned"
+        how = _end_of(hold, decision)
         group = (EventKind.HOLD_ENDED, str(hold.rule), hold.because, hold.decision, how)
         groups.setdefault(group, []).append(hold.tenant)
     events += [
@@ -50,6 +50,13 @@ def events_of(
         for (kind, rule, because, number, how), tenants in groups.items()
     ]
     return events
+
+
+def _end_of(hold: Hold, decision: Decision) -> str:
+    """Say how a hold ended; of those who only waited, whether they came or their rows went."""
+    if hold.rule is Rule.REPLACEMENT:
+        return "came" if hold.tenant in decision.put else "gone"
+    return "approved" if hold.tenant in decision.dropped else "returned"
 
 
 def told_of(event: Event) -> dict[str, object]:

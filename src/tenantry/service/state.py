@@ -57,6 +57,8 @@ class SetChange(msgspec.Struct, frozen=True):
 
     put: Mapping[Input, Mapping[str, bytes]] = {}
     dropped: Mapping[Input, Collection[str]] = {}
+    """With all of its tenants, where an input is not in the ledger any more."""
+
     formerly: SetName | None = None
     """The name under which it was known before, where a new consumer takes it over."""
 

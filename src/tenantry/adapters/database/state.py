@@ -264,6 +264,8 @@ class StateStore:
             self._database.drop(connection, inputs[number, given], list(tenants))
         for given, parameters in change.put.items():
             self._database.put(connection, inputs[number, given], parameters)
+        for given in change.dropped.keys() - change.ledger.baselines.keys():
+            connection.execute(delete(INPUT).where(INPUT.c.id == inputs.pop((number, given))))
 
 
 def _version(connection: Connection, schema: str | None) -> str | None:
