@@ -19,7 +19,7 @@ from bench.tables import FIRST
 CALLS = 500
 """Rows of the first generator, and so calls of one pass."""
 
-_REGIONS = "UPDATE organization SET status = 'r-' || id %% 500"
+_REGIONS = "UPDATE organization SET status = 'r-' || id % 500"
 _CHANGE = "UPDATE organization SET id = id + 1000000 RETURNING id"
 
 NARROW: Mapping[str, str] = {

@@ -57,6 +57,16 @@ async def read(source: DatabaseSource, within: float = 30) -> list[str]:
     return served(await read_snapshot(source, TableShape(), None, within))
 
 
+async def shortest(source: DatabaseSource) -> float:
+    """Return the seconds that a read takes where nobody else works: a longer one would let most end by themselves."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        await read(source)
+        taken.append(time.monotonic() - began)
+    return min(taken)
+
+
 async def ended_by(reading: asyncio.Task[list[str]]) -> BaseException | None:
     done, _ = await asyncio.wait([reading], timeout=PATIENCE)
     assert done, "the read goes on although it was cancelled"
@@ -68,9 +78,7 @@ async def test_a_read_of_sqlite_that_is_cancelled_at_any_moment_ends_as_cancelle
 ) -> None:
     before = threading.active_count()
     async with source_of(f"sqlite:///{long_file}") as source:
-        began = time.monotonic()
-        await read(source)
-        whole = time.monotonic() - began
+        whole = await shortest(source)
         ends = []
         for number in range(TRIES):
             reading = asyncio.create_task(read(source))
@@ -233,9 +241,7 @@ async def test_a_read_of_mariadb_that_is_cancelled_at_any_moment_ends_as_cancell
     maria.execute(MANY_OF_MARIADB)
     async with source_of(maria.url()) as source:
         await read(source)
-        began = time.monotonic()
-        await read(source)
-        whole = time.monotonic() - began
+        whole = await shortest(source)
         ends = []
         for number in range(TRIES):
             reading = asyncio.create_task(read(source))
