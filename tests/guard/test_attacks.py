@@ -15,6 +15,7 @@ from tenantry.core.errors import (
     InvalidWord,
     LastGoodUnknown,
     MissingColumn,
+    StateMoved,
     StateUnreachable,
     StateUnwritable,
 )
@@ -490,6 +491,38 @@ async def test_what_another_process_released_is_what_a_shared_store_knows() -> N
 
     assert len(await here.ask()) == 101
     assert here.ledger.standing.frozen == 1
+
+
+@pytest.mark.parametrize("changes", [True, False])
+async def test_what_another_process_released_meanwhile_is_never_written_over(*, changes: bool) -> None:
+    here = await begun(100, store=FakeStore(is_shared=True))
+    other = await here.restarted()
+    here.read(rows(101 if changes else 100), COLUMNS)
+    decided = here.guarding._decided
+
+    async def slowly(*how: Any) -> Any:  # noqa: ANN401
+        decision = await decided(*how)
+        other.read(rows(102), COLUMNS)
+        assert len(await other.ask()) == 102
+        await here.ledger.confirm()
+        return decision
+
+    here.guarding._decided = slowly  # type: ignore[method-assign, assignment]
+    with pytest.raises(StateMoved):
+        await here.ask()
+
+    assert len(here.own().baselines["{}"].released) == 102
+    assert len(other.own().baselines["{}"].released) == 102
+
+
+async def test_a_first_poll_is_good_until_the_next_read_only_so_that_a_second_one_is_seen() -> None:
+    here = await Here().start()
+    here.read(rows(10), COLUMNS)
+    reply = await here.reply()
+    assert reply.ticket.is_good()
+    here.read(rows(10), COLUMNS)
+
+    assert not reply.ticket.is_good()
 
 
 async def test_an_unchanged_answer_writes_nothing() -> None:

@@ -186,12 +186,12 @@ class Approving:
         return Word(speaker.by, speaker.why, self._ledger.now())
 
     async def _say(self, name: SetName, after: SetLedger, event: Event, done: str) -> SaidFacts:
-        await self._ledger.write(SetChange(name, after), events=[event])
+        await self._ledger.write(SetChange(name, after), self._ledger.generation, events=[event])
         self._hearers.spoken(name)
         return SaidFacts(done, name.application_set, event.tenants)
 
     async def _say_to_all(self, freeze: Word | None, event: Event, done: str) -> SaidFacts:
-        await self._ledger.write(events=[event], freeze=freeze)
+        await self._ledger.write(None, self._ledger.generation, events=[event], freeze=freeze)
         self._hearers.spoken(None)
         return SaidFacts(done, "", ())
 

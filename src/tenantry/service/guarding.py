@@ -135,15 +135,17 @@ class Guarding:
         chosen = await driven(this.question.index.chosen(this.question.selection))
         fitting = await driven(self._fitting(this, chosen))
         candidate = await driven(fitting.candidate(chosen))
+        seen = self._ledger.generation
         decision = await self._decided(this, candidate, fitting)
         try:
             if decision.lost:
                 # Limits are over all ApplicationSets, so those who remove do it one after the other.
                 async with self._removing:
+                    seen = self._ledger.generation
                     decision = await self._decided(this, candidate, fitting)
-                    await self._recorded(this, decision)
+                    await self._recorded(this, decision, seen)
             else:
-                await self._recorded(this, decision)
+                await self._recorded(this, decision, seen)
         except StateError as error:
             return await self._previous(this, error)
         self._note(this, decision)
@@ -152,7 +154,8 @@ class Guarding:
         answer = await (self._answering.of(this.question, chosen) if as_the_rows_say else self._made(this, decision))
         if decision.would_hold:
             self._tell_what_would_be_held(this.key, decision)
-        read = None if as_the_rows_say or (held and not decision.unsettled) else this.read.number
+        # Leaves that nobody has any more go with the next read.
+        is_final = not decision.unsettled and (held or as_the_rows_say)
         ticket = _Ticket(
             self,
             this.key,
@@ -160,7 +163,7 @@ class Guarding:
             this.question.snapshot.revision,
             this.of.version + self._keys.version,
             self._ledger.generation,
-            read,
+            None if is_final else this.read.number,
         )
         return Reply(answer, ticket, is_held=held)
 
@@ -248,11 +251,14 @@ class Guarding:
 
     # --- recording -------------------------------------------------------------------------------------------------
 
-    async def _recorded(self, this: _Request, decision: Decision) -> None:
-        """Write what a decision changes, before its answer leaves; raises StateError, and then nothing changed."""
+    async def _recorded(self, this: _Request, decision: Decision, seen: int) -> None:
+        """Write what a decision changes, before its answer leaves; raises StateError, and then nothing changed.
+
+        `seen` is the generation of the ledger by which was decided.
+        """
         key = this.key
         if not decision.to_record:
-            self._ledger.remember(key.set_name, decision.ledger)
+            self._ledger.remember(key.set_name, decision.ledger, seen)
             return
         before = self._ledger.own(key.set_name).baselines.get(key.input)
         known = before.released if before is not None else {}
@@ -265,7 +271,7 @@ class Guarding:
         )
         names = {tenant: self._naming.name_of(tenant) for tenant in came} if self._naming.name_field else {}
         events = events_of(key.set_name, key.input, decision, came, self._ledger.now(), is_first=before is None)
-        await self._ledger.write(change, events=events, names=names)
+        await self._ledger.write(change, seen, events=events, names=names)
         self._tell_of_holds(events)
 
     async def _previous(self, this: _Request, error: StateError) -> Reply:
@@ -328,7 +334,7 @@ class Guarding:
                 self._ledger.now(), EventKind.TAKEN_OVER, *name, because=f"From {latest.consumer}, which has no token."
             )
             change = SetChange(name, self._ledger.sets[latest], formerly=latest)
-            await self._ledger.write(change, events=[event])
+            await self._ledger.write(change, self._ledger.generation, events=[event])
             self._keys.sets.pop(latest, None)
 
     # --- reads -----------------------------------------------------------------------------------------------------
@@ -361,7 +367,7 @@ class Guarding:
                     kept = {given: one for given, one in own.baselines.items() if given not in previews}
                     dropped = {given: tuple(own.baselines[given].released) for given in previews}
                     change = SetChange(name, msgspec.structs.replace(own, baselines=kept), dropped=dropped)
-                    await self._ledger.write(change)
+                    await self._ledger.write(change, self._ledger.generation)
                     for given in previews:
                         of.keys.pop(given, None)
 

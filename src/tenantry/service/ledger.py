@@ -174,7 +174,8 @@ class Ledger:
 
     async def write(
         self,
-        change: SetChange | None = None,
+        change: SetChange | None,
+        seen: int,
         *,
         events: Sequence[Event] = (),
         names: Mapping[str, str] | None = None,
@@ -182,19 +183,23 @@ class Ledger:
     ) -> None:
         """Write what changed, and only then remember it; raises StateError, and then nothing has changed.
 
+        `seen` is the generation that the change was made from: what was read anew since is never written over.
         Whoever asks may go away meanwhile: what was begun is ended.
         """
-        await asyncio.shield(asyncio.ensure_future(self._written(change, events, names or {}, freeze)))
+        await asyncio.shield(asyncio.ensure_future(self._written(change, seen, events, names or {}, freeze)))
 
     async def _written(
         self,
         change: SetChange | None,
+        seen: int,
         events: Sequence[Event],
         names: Mapping[str, str],
         freeze: Word | msgspec.UnsetType | None,
     ) -> None:
         async with self._writing:
             self.require()
+            if seen != self.generation:
+                raise StateMoved
             now = self.now()
             counts = self._counted(change)
             size = len(self._counts) + sum((after > 0) - (tenant in self._counts) for tenant, after in counts.items())
@@ -247,8 +252,13 @@ class Ledger:
             else:
                 self._counts.pop(tenant, None)
 
-    def remember(self, name: SetName, own: SetLedger) -> None:
-        """Take what needs no writing: when an input was last asked for, and what follows from time alone."""
+    def remember(self, name: SetName, own: SetLedger, seen: int) -> None:
+        """Take what needs no writing: when an input was last asked for, and what follows from time alone.
+
+        Raises StateMoved if the ledger was read anew since the generation `seen`.
+        """
+        if seen != self.generation:
+            raise StateMoved
         self._sets[name] = own
 
     def stand_at(self, position: Position, turns: int) -> None:
