@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Engine, create_engine, inspect
 
 from tenantry.adapters.database.state import open_state
-from tenantry.adapters.database.state_tables import HEAD, METADATA, SCHEMA
+from tenantry.adapters.database.state_migrations import migrate
+from tenantry.adapters.database.state_tables import HEAD, SCHEMA
 from tenantry.core.errors import (
     ConfigurationError,
     StateDamaged,
@@ -30,7 +31,7 @@ from tenantry.core.ledger import Baseline, Hold, Loss, Rule, SetLedger, SetName,
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, SetChange, Whole
 from tests.fakes import FakeStore
 from tests.support.pgbouncer import PgBouncer
-from tests.support.postgres import Database
+from tests.support.postgres import Database, PostgresServer
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.anyio
@@ -241,7 +242,7 @@ async def test_a_second_process_is_refused_by_name(tmp_path: Path) -> None:
     first = open_state(url, PATIENCE, PATIENCE, now)
     await first.load()
     code = (
-        "from datetime import timedelta as t; from tenantry.adapters.database.state import open_state as o\n"
+        "from datetime import timedelta as t; from tenantry.adapters.database.state import migrate, open_state as o\n"
         f"o({url!r}, t(1), t(1), lambda: 0.0).claim()"
     )
 
@@ -328,7 +329,7 @@ def test_a_url_that_no_state_can_have_is_refused(url: str, told: str) -> None:
 async def test_four_processes_that_start_at_once_migrate_once(database: Database) -> None:
     code = (
         "import asyncio; from datetime import timedelta as t\n"
-        "from tenantry.adapters.database.state import open_state as o\n"
+        "from tenantry.adapters.database.state import migrate, open_state as o\n"
         f"print(asyncio.run(o({database.url()!r}, t(seconds=9), t(seconds=9), lambda: 0.0).load()).is_new)"
     )
     processes = [
@@ -362,23 +363,53 @@ async def test_a_server_that_is_not_there_is_said_so() -> None:
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMA], ids=["file", "server"])
-async def test_the_migrations_lead_to_the_tables_that_the_code_knows(
+async def test_the_migrations_lead_to_the_very_tables_that_a_new_state_has(
     schema: str | None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = f"sqlite:///{tmp_path}/state.db" if schema is None else request.getfixturevalue("database").url()
-    store = open_state(url, PATIENCE, PATIENCE, now)
+    if schema is None:
+        made, migrated = (f"sqlite:///{tmp_path}/{name}.db" for name in ("made", "migrated"))
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        made, migrated = (server.create_database().url() for _ in range(2))
+    store = open_state(made, PATIENCE, PATIENCE, now)
     await store.load()
     await store.close()
-    engine = create_engine(url if schema is None else url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = engine_of(migrated, schema)
+    with engine.begin() as connection:
+        if schema is not None:
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        migrate(connection, schema)
+    engine.dispose()
 
-    made = inspect(engine)
-
-    for table in METADATA.sorted_tables:
-        columns = {column["name"]: column["nullable"] for column in made.get_columns(table.name, schema)}
-        assert columns == {column.name: bool(column.nullable) for column in table.columns}
+    assert tables_at(migrated, schema) == tables_at(made, schema)
+    store = open_state(migrated, PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.write(Changes(1, [SetChange(SET, FULL, {"{}": RELEASED})], names={"a": "a"}), 0)
+    await store.close()
     versions = Path(open_state.__code__.co_filename).parent / "migrations" / "versions"
     assert max(versions.glob("r*.py")).name.startswith(f"r{HEAD}_")
+
+
+def engine_of(url: str, schema: str | None) -> Engine:
+    return create_engine(url if schema is None else url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def tables_at(url: str, schema: str | None) -> dict[str, object]:
+    """Return columns, keys and indexes of all tables."""
+    engine = engine_of(url, schema)
+    made = inspect(engine)
+    found: dict[str, object] = {
+        name: (
+            [(column["name"], str(column["type"]), column["nullable"]) for column in made.get_columns(name, schema)],
+            made.get_pk_constraint(name, schema)["constrained_columns"],
+            [(key["constrained_columns"], key["referred_table"]) for key in made.get_foreign_keys(name, schema)],
+            sorted((index["name"] or "", index["column_names"]) for index in made.get_indexes(name, schema)),
+            sorted(sorted(unique["column_names"]) for unique in made.get_unique_constraints(name, schema)),
+        )
+        for name in made.get_table_names(schema)
+    }
     engine.dispose()
+    return found
 
 
 def test_every_error_of_a_store_is_one() -> None:

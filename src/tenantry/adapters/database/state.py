@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, delete, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import (
@@ -23,6 +23,7 @@ from tenantry.adapters.database.state_documents import (
     whole_document,
     whole_of,
 )
+from tenantry.adapters.database.state_migrations import make, migrate, version_of
 from tenantry.adapters.database.state_tables import (
     APPLICATION_SET,
     EVENT,
@@ -31,7 +32,6 @@ from tenantry.adapters.database.state_tables import (
     LEDGER,
     NAME,
     RELEASED,
-    VERSION_TABLE,
 )
 from tenantry.adapters.database.urls import server_url
 from tenantry.core.errors import (
@@ -182,11 +182,13 @@ class StateStore:
         with self._database.engine.begin() as connection:
             self._database.begin(connection)
             self._database.lock_migrations(connection)
-            version = _version(connection, self._database.schema)
+            version = version_of(connection, self._database.schema)
             if version is not None and version > HEAD:
                 raise StateTooNew
-            if version != HEAD:
-                _migrate(connection, self._database.schema)
+            if version is None:
+                make(connection, self._database.schema)
+            elif version != HEAD:
+                migrate(connection, self._database.schema)
             yield connection
 
     def _remembered(self, connection: Connection) -> Remembered:
@@ -266,27 +268,6 @@ class StateStore:
             self._database.put(connection, inputs[number, given], parameters)
         for given in change.dropped.keys() - change.ledger.baselines.keys():
             connection.execute(delete(INPUT).where(INPUT.c.id == inputs.pop((number, given))))
-
-
-def _version(connection: Connection, schema: str | None) -> str | None:
-    """Return the migration at which a database stands; None for one that has nothing of ours."""
-    if not inspect(connection).has_table(VERSION_TABLE, schema):
-        return None
-    prefix = f"{schema}." if schema else ""
-    found = connection.exec_driver_sql(f"SELECT version_num FROM {prefix}{VERSION_TABLE}").scalar_one_or_none()  # noqa: S608
-    return None if found is None else str(found)
-
-
-def _migrate(connection: Connection, schema: str | None) -> None:
-    """Take a database to the latest migration; Alembic takes half a second to import, so only now."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.attributes["connection"] = connection
-    config.attributes["schema"] = schema
-    command.upgrade(config, "head")
 
 
 def _writes(connection: Connection) -> int:
