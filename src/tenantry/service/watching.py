@@ -142,10 +142,11 @@ def _changed(previous: Snapshot | None, snapshot: Snapshot) -> Steps[list[str]]:
     """Return the tenants that two snapshots do not have in common."""
     before = previous.tenants if previous is not None else {}
     changed: list[str] = []
-    for some in sliced(list(snapshot.tenants.items())):
-        changed += [tenant for tenant, found in some if before.get(tenant) is not found]
+    now = snapshot.tenants
+    for ids in sliced(list(now)):
+        changed += [tenant for tenant in ids if before.get(tenant) is not now[tenant]]
         yield
     for ids in sliced(list(before)):
-        changed += [tenant for tenant in ids if tenant not in snapshot.tenants]
+        changed += [tenant for tenant in ids if tenant not in now]
         yield
     return changed

@@ -19,7 +19,7 @@ def version_of(connection: Connection, schema: str | None) -> str | None:
 
 
 def make(connection: Connection, schema: str | None) -> None:
-    """Make the tables as all migrations together would, a quarter of a second sooner; a test holds them to be the same."""
+    """Make the tables as all migrations would, a quarter of a second sooner; a test holds both to be the same."""
     METADATA.create_all(connection)
     table = f"{schema}.{VERSION_TABLE}" if schema else VERSION_TABLE
     connection.exec_driver_sql(f"CREATE TABLE {table} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
