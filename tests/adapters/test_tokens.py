@@ -609,3 +609,18 @@ def test_a_token_that_is_valid_in_both_is_seen_wherever_it_comes_from(reports: R
     assert plugin.shares_with(tokens(reports, file=directory / "argocd.1"))
     assert not plugin.shares_with(tokens(reports, value="third"))
     assert not tokens(reports).shares_with(tokens(reports))
+
+
+def test_the_next_token_of_a_consumer_with_two_names_is_that_of_the_first_name(tmp_path: Path) -> None:
+    directory = tmp_path / "tokens"
+    directory.mkdir()
+    (directory / "plugin.1").write_text("first")
+    (directory / "plugin.2").write_text("second")
+    (directory / "staging").write_text("third")
+
+    tokens = MountedTokens(
+        value=Secret("first"), file=None, directory=directory, recheck=timedelta(seconds=30), report=lambda *_: None
+    )
+
+    assert [tokens.consumer_of(token) for token in ("first", "second", "third")] == ["default", "default", "staging"]
+    assert tokens.consumers == {"default", "staging"}

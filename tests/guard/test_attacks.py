@@ -21,6 +21,7 @@ from tenantry.core.errors import (
 )
 from tenantry.core.fields import Naming
 from tenantry.core.guard import GuardMode, RemovalLimit
+from tenantry.core.history import EventKind
 from tenantry.core.ledger import Rule, SetName
 from tenantry.service.approving import Speaker, Subject
 from tenantry.service.desk import HistoryQuery
@@ -317,6 +318,8 @@ async def test_a_drop_hidden_behind_a_restart_with_something_else_is_held_howeve
     (hold,) = here.own().holds.values()
     assert hold.rule is Rule.LENS
     assert what in hold.because
+    went_back = here.position.lsn < 1 << 30
+    assert [event.kind for event in here.store._events].count(EventKind.WENT_BACK) == went_back
 
 
 async def test_a_drop_hidden_behind_a_restart_alone_has_to_settle_and_to_keep_the_limits() -> None:
@@ -381,6 +384,21 @@ async def test_a_preview_is_forgotten_after_a_day_and_what_holds_somebody_is_not
     here = await here.restarted()
     assert list(here.own().baselines) == ["{}"]
     assert here.ledger.source.present == 100
+
+
+async def test_an_application_set_that_asks_every_other_day_is_never_forgotten() -> None:
+    here = await Here().start()
+    here.read(rows(100), COLUMNS)
+    await here.ask()
+    here.clock.pass_by(days=2)
+    await here.guarding.touch()
+
+    here.read([], COLUMNS)
+    assert len(await here.ask()) == 100
+    here.clock.pass_by(days=2)
+    await here.guarding.touch()
+    here.read([], COLUMNS)
+    assert len(await here.ask()) == 100
 
 
 async def test_an_input_that_is_asked_for_without_a_pause_counts_as_one_that_is_there() -> None:

@@ -85,6 +85,7 @@ FAULTS = (
     Fault("nobody looks at a shared store", MEMORY, "        if not self.is_shared:\n            return", "        return", OF_SERVICE),
     Fault("what was read anew is written over", MEMORY, "            if seen != self.generation:\n                raise StateMoved", "            pass", OF_SERVICE),
     Fault("what was read anew is forgotten", MEMORY, "        if seen != self.generation:\n            raise StateMoved\n        self._sets", "        self._sets", OF_SERVICE),
+    Fault("who asks seldom is forgotten", LEDGER, "if not one.polled and given not in known and", "if not one.polled and", OF_SERVICE),
     Fault("one poll counts for ever", GUARDING, "is_final = not decision.unsettled and", "is_final =", OF_SERVICE),
     Fault("the clock goes back with the process", MEMORY, "found.clock, self.now()", "0.0, self.now()", OF_SERVICE),
     Fault("a new consumer begins anew", GUARDING, "if not former:", "if True:", OF_SERVICE),

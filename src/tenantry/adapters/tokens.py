@@ -191,11 +191,15 @@ class MountedTokens:
     def _take(self, found: _Found) -> bool:
         """Make what was found valid, and report what is news."""
         valid = dict.fromkeys([self._value] if self._value else [], DEFAULT)
+        same: dict[str, str] = {}
         for path, digest in found.files.items():
             consumer = DEFAULT if path == self._file else _consumer(path.name)
             if valid.setdefault(digest, consumer) != consumer:
                 reason = f"the same token as that of {quoted(valid[digest])}, whose it is"
                 found.notes.append(("token_skipped", path.name, reason))
+                same[consumer] = valid[digest]
+        # Two names of one token are one consumer, the next token of either too: a rotation changes nobody.
+        valid = {digest: _first_name(consumer, same) for digest, consumer in valid.items()}
         notes = frozenset(found.notes)
         for event, file, reason in sorted(notes - self._told):
             self._report(event, {"file": file, "reason": reason})
@@ -266,6 +270,14 @@ def _consumer(name: str) -> str:
     """Return a file's name without a trailing number: `prod.1` and `prod.2` are both of the consumer `prod`."""
     numbered = _NUMBERED.fullmatch(name)
     return numbered[1] if numbered else name
+
+
+def _first_name(consumer: str, same: Mapping[str, str]) -> str:
+    seen = {consumer}
+    while (other := same.get(consumer)) is not None and other not in seen:
+        consumer = other
+        seen.add(other)
+    return consumer
 
 
 def _forms(presented: str) -> Iterator[bytes]:

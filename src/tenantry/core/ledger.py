@@ -183,13 +183,16 @@ class SetLedger(msgspec.Struct, frozen=True):
         """When it was last answered; 0 if never."""
         return max((one.last for one in self.baselines.values()), default=0.0)
 
-    def previews(self, now: float) -> Collection[Input]:
-        """Return the inputs that were asked for once, not within a day, and that hold nobody."""
-        holding = {given for given, _ in self.holds}
+    def previews(self) -> Collection[Input]:
+        """Return the inputs that were asked for once, and hold nobody, while others were asked for a day longer.
+
+        Of an ApplicationSet that asks seldom, none is forgotten.
+        """
+        holding, known = {given for given, _ in self.holds}, self.known()
         return [
             given
             for given, one in self.baselines.items()
-            if not one.polled and now - one.last > LIVE_FOR and given not in holding
+            if not one.polled and given not in known and given not in holding
         ]
 
     def live(self, now: float) -> Mapping[Input, Baseline]:

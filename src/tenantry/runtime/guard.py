@@ -12,6 +12,7 @@ from datetime import timedelta
 from tenantry.adapters.database.state import open_state
 from tenantry.config.settings import Settings
 from tenantry.core.errors import ConfigurationError, StateError, StateInUse
+from tenantry.core.history import Event, EventKind
 from tenantry.core.lens import digest_of_shape
 from tenantry.runtime.building import SystemClock, naming_of, policy_of, shape_of, state_of
 from tenantry.service.answering import Answering
@@ -94,6 +95,8 @@ class Guard:
     async def _open(self) -> Mapping[str, str]:
         found = await self.ledger.open()
         names = await self.ledger.names_besides(self._naming.made) if self._naming.name_field else {}
+        if found.is_new:
+            self.ledger.note(Event(self.ledger.now(), EventKind.LEDGER_MADE))
         if found.is_new and not self._is_sample:
             self._observer.told("ledger_is_new", {"told": _NEW, "remedy": _NEW_REMEDY})
         else:

@@ -361,8 +361,8 @@ class Guarding:
             of = self._keys.of(name)
             async with of.lock:
                 own = self._with_times(of, self._ledger.own(name))
-                now, before = self._ledger.now(), self._ledger.own(name).baselines
-                previews = own.previews(now)
+                before = self._ledger.own(name).baselines
+                previews = own.previews()
                 if previews or any(own.baselines[given].last - one.last > _TOUCH for given, one in before.items()):
                     kept = {given: one for given, one in own.baselines.items() if given not in previews}
                     dropped = {given: tuple(own.baselines[given].released) for given in previews}

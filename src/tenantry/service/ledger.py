@@ -41,6 +41,7 @@ class Ledger:
         self._clock = clock
         self._longest = longest_window
         self._writing = asyncio.Lock()
+        self._noted: tuple[Event, ...] = ()
         self._look: asyncio.Future[None] | None = None
         self._next_look: asyncio.Future[None] | None = None
         self._sets: dict[SetName, SetLedger] = {}
@@ -209,7 +210,9 @@ class Ledger:
             if freeze is not msgspec.UNSET:
                 whole = msgspec.structs.replace(whole, freeze=freeze)
             sets = () if change is None else (change,)
-            await self._stored(Changes(now, sets, whole, names, events))
+            noted = self._noted
+            await self._stored(Changes(now, sets, whole, names, (*noted, *events)))
+            self._noted = self._noted[len(noted) :]
             self._whole, self._source = whole, None
             self._recount(counts)
             if change is not None:
@@ -260,6 +263,10 @@ class Ledger:
         if seen != self.generation:
             raise StateMoved
         self._sets[name] = own
+
+    def note(self, event: Event) -> None:
+        """Take an event into the history with whatever is written next."""
+        self._noted += (event,)
 
     def stand_at(self, position: Position, turns: int) -> None:
         """Note where the source stands; it is written with whatever is written next."""

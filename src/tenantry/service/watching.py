@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from tenantry.core.decision import Read
 from tenantry.core.errors import MissingColumn, listed, nearest, quoted
 from tenantry.core.guard import Policy
+from tenantry.core.history import Event, EventKind
 from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
@@ -16,6 +17,9 @@ from tenantry.service.ports import Clock, Observer
 
 _MOST_CAUSES = 256
 _SINCE_THE_START = "It was missing when the input was first asked for after the start."
+
+
+_LOOK = "If a backup was restored, whoever it lacks is held: see `tenantry guard holds`."
 
 
 class Watching:
@@ -118,7 +122,8 @@ class Watching:
                 earlier = Position(position.source, known.timeline, known.lsn, known.standby)
                 if reason := position.went_back_from(earlier):
                     self._turns += 1
-                    self._observer.told("source_went_back", {"reason": reason})
+                    self._observer.told("source_went_back", {"reason": reason, "remedy": _LOOK})
+                    self._ledger.note(Event(self._ledger.now(), EventKind.WENT_BACK, because=reason))
         self._position = position
         self._ledger.stand_at(position, self._turns)
 
