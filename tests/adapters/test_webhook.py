@@ -9,12 +9,17 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from tenantry.adapters.webhook import MOST_WAITING, Webhook, secret_from, signature
+from tenantry.adapters.prometheus import PrometheusObserver
+from tenantry.adapters.webhook import MOST_WAITING, Webhook, secret_from, signature, waits
 from tenantry.core.secret import Secret
+from tenantry.service.snapshots import SnapshotHolder
+from tests.fakes import FakeClock
 from tests.support.processes import free_port
 from tests.support.service import RunningService
 
@@ -99,9 +104,49 @@ async def receiving(*statuses: int, port: int = 0) -> AsyncIterator[Receiver]:
     await asyncio.gather(*receiver.under_way, return_exceptions=True)
 
 
-def hook(port: int, reports: Reports, secret: bytes | None = None, timeout: float = 5.0) -> Webhook:
+@asynccontextmanager
+async def saying(answer: bytes, then: bytes = b"") -> AsyncIterator[int]:
+    """Serve one `answer` to all, and then go on with `then` until hung up on; gives the port."""
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.add(task)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            while then:
+                writer.write(then)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def a_day_each() -> Callable[[], float]:
+    """Return a clock which every look at puts forward by more than a day, so that one try is all there is."""
+    return count(0, 90_000).__next__
+
+
+def hook(
+    port: int,
+    reports: Reports,
+    secret: bytes | None = None,
+    timeout: float = 5.0,
+    now: Callable[[], float] = monotonic,
+) -> Webhook:
     url = Secret(f"http://user:t0ken@127.0.0.1:{port}/hook")
-    return Webhook(url, lambda: secret, timeout, reports, first_wait=0.01)
+    return Webhook(url, lambda: secret, timeout, reports, first_wait=0.01, now=now)
 
 
 @asynccontextmanager
@@ -187,20 +232,117 @@ async def test_a_receiver_that_is_not_there_gets_it_when_it_is() -> None:
             assert receiver.numbers == [7]
 
 
-async def test_a_receiver_that_never_answers_is_tried_again() -> None:
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nx: ", b"x", id="drips its headers"),
+        pytest.param(b"", b"HTTP/1.1 102 Processing\r\n\r\n", id="says for ever that it is not done"),
+    ],
+)
+async def test_a_try_ends_in_its_time_whatever_the_receiver_does(answer: bytes, then: bytes) -> None:
     reports = Reports()
+    async with saying(answer, then) as port:
+        webhook = hook(port, reports, timeout=0.05, now=a_day_each())
+        async with running(webhook):
+            webhook.told("hold_began", FIELDS)
+            await reports.until(["notification_failed"])
+
+    assert reports.told[0][1]["reason"] == "it could not be sent (TimeoutError)"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n", id="is without end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\n", id="is no gzip"),
+    ],
+)
+async def test_it_is_taken_whatever_the_body_of_the_answer(answer: bytes) -> None:
+    reports = Reports()
+    async with saying(answer, b"x" * 65536) as port:
+        webhook = hook(port, reports)
+        async with running(webhook):
+            webhook.told("hold_began", FIELDS)
+            await reports.until(["notification_delivered"])
+
+    assert [event for event, _ in reports.told] == ["notification_delivered"]
+
+
+async def test_a_receiver_that_never_answers_is_tried_again_with_the_same_id() -> None:
+    reports, port = Reports(), 0
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        webhook = hook(silent.getsockname()[1], reports, timeout=0.05)
+        port = silent.getsockname()[1]
+        webhook = hook(port, reports, timeout=0.05)
+        task = asyncio.create_task(webhook.run())
+        webhook.told("hold_began", FIELDS)
+        async with asyncio.timeout(20):
+            while not reports.told:
+                await reports.some.wait()
+        assert reports.told[0][1]["reason"] == "it could not be sent (TimeoutError)"
+        assert webhook.waiting == 1
+    async with receiving(port=port) as receiver:
+        await reports.until(["notification_delivered"])
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert receiver.headers[0]["x-tenantry-delivery"] == reports.told[0][1]["notification"]
+
+
+async def test_what_nobody_takes_is_given_up_in_the_end_and_that_is_said() -> None:
+    reports = Reports()
+    async with receiving(*[500] * 9) as receiver:
+        webhook = hook(receiver.port, reports, now=lambda: 0.0 if len(receiver.bodies) < 3 else 24 * 3600.0 + 1)
+        async with running(webhook):
+            webhook.told("hold_began", FIELDS)
+            await reports.until(["notification_failed"])
+
+    assert len(receiver.bodies) == 3
+    assert reports.told[-1][1]["reason"] == "it was answered with status 500"
+
+
+def test_the_tries_are_a_second_apart_at_first_and_a_minute_at_last() -> None:
+    given = list(islice(waits(1.0), 12))
+
+    for wait, longest in zip(given, [1, 2, 4, 8, 16, 32, *[60] * 6], strict=True):
+        assert 0.8 * longest <= wait <= longest
+
+
+async def test_without_the_secret_that_was_configured_nothing_is_sent_unsigned(tmp_path: Path) -> None:
+    reports, file = Reports(), tmp_path / "secret"
+    file.write_text("\n")
+    async with receiving() as receiver:
+        url = Secret(f"http://127.0.0.1:{receiver.port}/")
+        webhook = Webhook(url, secret_from(None, file), 5.0, reports, first_wait=0.01)
         async with running(webhook):
             webhook.told("hold_began", FIELDS)
             async with asyncio.timeout(20):
                 while not reports.told:
                     await reports.some.wait()
+            assert reports.told[0][1]["reason"] == "notify.secret_file cannot be used (ValueError)"
+            assert not receiver.bodies
 
-    assert reports.told[0][0] == "notification_waits"
-    assert webhook.waiting == 1
+            file.write_text("s3cret")
+            await reports.until(["notification_delivered"])
+
+    moment, _, digest = receiver.headers[0]["x-tenantry-signature"].removeprefix("t=").partition(",v1=")
+    assert digest == signature(b"s3cret", int(moment), receiver.bodies[0])
+
+
+async def test_nothing_that_goes_wrong_reaches_the_service() -> None:
+    reports = Reports()
+
+    def broken() -> bytes:
+        raise RuntimeError("t0ken")
+
+    webhook = Webhook(Secret("http://127.0.0.1:1/t0ken"), broken, 5.0, reports, now=a_day_each())
+    async with running(webhook):
+        webhook.told("hold_began", {**FIELDS, "application_set": "\ud800", "because": "t0ken"})
+        webhook.told("hold_began", FIELDS)
+        await reports.until(["notification_failed"] * 2)
+
+    assert "t0ken" not in f"{reports.told}"
 
 
 async def test_only_holds_are_told() -> None:
@@ -211,15 +353,43 @@ async def test_only_holds_are_told() -> None:
     assert webhook.waiting == 0
 
 
-async def test_of_too_many_the_oldest_are_dropped_and_that_is_said() -> None:
+async def test_of_too_many_the_oldest_are_dropped_and_that_is_said_once_between_two_tries() -> None:
     reports = Reports()
-    webhook = hook(1, reports)
+    webhook = hook(1, reports, now=a_day_each())
 
-    for number in range(MOST_WAITING + 2):
+    for number in range(MOST_WAITING + 3):
         webhook.told("hold_began", {**FIELDS, "decision": number})
 
     assert webhook.waiting == MOST_WAITING
-    assert [event for event, _ in reports.told] == ["notification_dropped"] * 2
+    assert [(event, fields["notifications"]) for event, fields in reports.told] == [("notification_dropped", 1)]
+
+    async with running(webhook):
+        async with asyncio.timeout(20):
+            while len(reports.told) < 3:
+                reports.some.clear()
+                await reports.some.wait()
+
+    assert [fields["notifications"] for event, fields in reports.told if event == "notification_dropped"] == [1, 2]
+
+
+def test_every_outcome_is_counted_and_is_there_before_there_is_one() -> None:
+    metrics = PrometheusObserver(SnapshotHolder(FakeClock(), 3600.0), 10)
+    assert _notifications(metrics) == {"delivered": 0, "failed": 0, "dropped": 0}
+
+    metrics.told("notification_delivered", {"notification": "1"})
+    metrics.told("notification_failed", {"notification": "2"})
+    metrics.told("notification_dropped", {"notifications": 3})
+    metrics.told("notification_waits", {"notification": "4"})
+
+    assert _notifications(metrics) == {"delivered": 1, "failed": 1, "dropped": 3}
+
+
+def _notifications(metrics: PrometheusObserver) -> dict[str, float]:
+    lines = [line.split() for line in metrics.text().decode().splitlines()]
+    return {
+        name.partition('outcome="')[2].rstrip('"}'): float(value)
+        for name, value in (line for line in lines if line[0].startswith("tenantry_notifications_total{"))
+    }
 
 
 async def test_neither_url_nor_secret_is_ever_reported() -> None:

@@ -138,9 +138,10 @@ class PrometheusObserver:
         )
         self._reads = Counter("tenantry_reads", "Reads of the tenants.", ["outcome"], registry=registry)
         self._failures = Counter("tenantry_failures", "Faults that should never happen.", registry=registry)
-        self._notifications = Counter(
+        notifications = Counter(
             "tenantry_notifications", "Notifications of holds, to notify.url.", ["outcome"], registry=registry
         )
+        self._notified = {event: notifications.labels(outcome) for event, outcome in _NOTIFIED.items()}
         build = Gauge("tenantry_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(tenantry.__version__).set(1)
         self._answered = self._requests.labels("200"), self._answers.labels("released")
@@ -192,8 +193,9 @@ class PrometheusObserver:
         """Count a fault."""
         self._failures.inc()
 
-    def told(self, event: str, fields: dict[str, object]) -> None:  # noqa: ARG002
+    def told(self, event: str, fields: dict[str, object]) -> None:
         """Count notifications, and leave other events to the log."""
-        outcome = _NOTIFIED.get(event)
-        if outcome is not None:
-            self._notifications.labels(outcome).inc()
+        counter = self._notified.get(event)
+        if counter is not None:
+            number = fields.get("notifications")
+            counter.inc(number if isinstance(number, int) else 1)

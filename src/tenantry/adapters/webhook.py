@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +64,7 @@ class Webhook:
         report: Report,
         *,
         first_wait: float = 1.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Send to `url`, signed with what `secret` gives, each try within `timeout` seconds."""
         self._url = url
@@ -71,9 +72,14 @@ class Webhook:
         self._timeout = timeout
         self._report = report
         self._first_wait = first_wait
+        self._now = now
         self._waiting: deque[Notification] = deque()
         self._sending: Notification | None = None
         self._some = asyncio.Event()
+        self._dropped = 0
+        """How many were dropped since that was last told."""
+        self._is_dropping = False
+        """Whether one was dropped since the last try, and that was told."""
 
     def __repr__(self) -> str:
         return f"Webhook(waiting={self.waiting})"
@@ -94,70 +100,95 @@ class Webhook:
             "text": _sentence(event, fields),
             **fields,
         }
-        self._waiting.append(Notification(event, str(document["id"]), msgspec.json.encode(document), time.monotonic()))
+        try:
+            body = msgspec.json.encode(document)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the decision that is told of stands
+            self._report_failed(str(document["id"]), f"it is no JSON ({type(error).__name__})")
+            return
+        self._waiting.append(Notification(event, str(document["id"]), body, self._now()))
         if len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft()
-            self._report("notification_dropped", {"waiting": MOST_WAITING, "remedy": _REMEDY})
+            self._drop_the_oldest()
         self._some.set()
+
+    def _drop_the_oldest(self) -> None:
+        """Tell of the first at once, and of those that follow together after the next try."""
+        self._waiting.popleft()
+        self._dropped += 1
+        if not self._is_dropping:
+            self._is_dropping = True
+            self._tell_of_dropped()
+
+    def _tell_of_dropped(self) -> None:
+        fields: dict[str, object] = {"notifications": self._dropped, "waiting": MOST_WAITING, "remedy": _REMEDY}
+        self._dropped = 0
+        self._report("notification_dropped", fields)
 
     async def run(self) -> None:
         """Send for ever, one after the other in their order."""
         import httpx2
 
-        async with httpx2.AsyncClient(timeout=self._timeout, trust_env=False, follow_redirects=False) as client:
-            while True:
-                while self._waiting:
-                    self._sending = self._waiting.popleft()
-                    await self._deliver(client, self._sending)
-                    self._sending = None
-                self._some.clear()
-                await self._some.wait()
+        try:
+            async with httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as client:  # noqa: S113 -- each try has one
+                while True:
+                    while self._waiting:
+                        self._sending = self._waiting.popleft()
+                        await self._deliver(client, self._sending)
+                        self._sending = None
+                    self._some.clear()
+                    await self._some.wait()
+        finally:
+            if self._dropped:
+                self._tell_of_dropped()
 
     async def _deliver(self, client: httpx2.AsyncClient, one: Notification) -> None:
         """Try until it is taken, refused for good, or too old."""
-        wait, told = self._first_wait, ""
-        while True:
+        told = ""
+        for wait in waits(self._first_wait):
             problem, is_final = await self._try(client, one)
+            self._is_dropping = self._dropped > 0
+            if self._is_dropping:
+                self._tell_of_dropped()
             if not problem:
                 self._report("notification_delivered", {"notification": one.id})
                 return
-            if is_final or time.monotonic() - one.since > _GIVEN_UP_AFTER:
-                self._report("notification_failed", {"notification": one.id, "reason": problem, "remedy": _REMEDY})
+            if is_final or self._now() - one.since > _GIVEN_UP_AFTER:
+                self._report_failed(one.id, problem)
                 return
             if problem != told:
                 told = problem
                 self._report("notification_waits", {"notification": one.id, "reason": problem})
-            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 -- jitter
-            wait = min(wait * 2, _LONGEST_WAIT)
+            await asyncio.sleep(wait)
 
     async def _try(self, client: httpx2.AsyncClient, one: Notification) -> tuple[str, bool]:
         """Send once; returns what is wrong, empty if nothing is, and whether another try is of no use."""
         import httpx2
 
         try:
-            answer = await client.post(self._url.reveal(), content=one.body, headers=self._headers(one))
+            # In a thread, since a mount may stall.
+            headers = _headers(one, await asyncio.to_thread(self._secret))
+        except Exception as error:  # noqa: BLE001 -- what is to be signed is never sent unsigned
+            return f"notify.secret_file cannot be used ({type(error).__name__})", False
+        try:
+            status = await self._status_of(client, one, headers)
         except httpx2.InvalidURL:
             return "notify.url cannot be used", True
-        except (httpx2.HTTPError, OSError, ValueError) as error:
-            # Its text may quote the URL.
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the service goes on; its text may quote the URL
             return f"it could not be sent ({type(error).__name__})", False
-        status = answer.status_code
         if status in _SUCCESS:
             return "", True
         is_final = status < 500 and status not in _TRY_AGAIN
         return f"it was answered with status {status}", is_final
 
-    def _headers(self, one: Notification) -> Mapping[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "X-Tenantry-Event": one.event,
-            "X-Tenantry-Delivery": one.id,
-        }
-        secret = self._secret()
-        if secret:
-            now = int(time.time())
-            headers["X-Tenantry-Signature"] = f"t={now},v1={signature(secret, now, one.body)}"
-        return headers
+    async def _status_of(self, client: httpx2.AsyncClient, one: Notification, headers: Mapping[str, str]) -> int:
+        """Send once, within the time for all of it; the answer's body says nothing, and may be of any size."""
+        async with (
+            asyncio.timeout(self._timeout),
+            client.stream("POST", self._url.reveal(), content=one.body, headers=headers) as answer,
+        ):
+            return answer.status_code
+
+    def _report_failed(self, notification: str, reason: str) -> None:
+        self._report("notification_failed", {"notification": notification, "reason": reason, "remedy": _REMEDY})
 
     # --- what else there is to observe is not told -----------------------------------------------------------------
 
@@ -182,17 +213,40 @@ def signature(secret: bytes, moment: int, body: bytes) -> str:
     return hmac.new(secret, f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
 
 
+def waits(first: float) -> Iterator[float]:
+    """Give the seconds before each further try: twice as long each time, with jitter, and a minute at most."""
+    wait = first
+    while True:
+        yield wait * random.uniform(0.8, 1.0)  # noqa: S311 -- jitter
+        wait = min(wait * 2, _LONGEST_WAIT)
+
+
 def secret_from(value: Secret | None, file: Path | None) -> Callable[[], bytes | None]:
-    """Return what gives the secret: a file is read each time, so that it may rotate."""
+    """Return what gives the secret, None if there is to be none: a file is read each time, so that it may rotate."""
 
     def read() -> bytes | None:
         if value is not None:
             return value.reveal().strip().encode()
         if file is None:
             return None
-        return file.read_bytes().strip()
+        found = file.read_bytes().strip()
+        if not found:
+            raise ValueError("It is empty.")
+        return found
 
     return read
+
+
+def _headers(one: Notification, secret: bytes | None) -> Mapping[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "X-Tenantry-Event": one.event,
+        "X-Tenantry-Delivery": one.id,
+    }
+    if secret is not None:
+        now = int(time.time())
+        headers["X-Tenantry-Signature"] = f"t={now},v1={signature(secret, now, one.body)}"
+    return headers
 
 
 def _sentence(event: str, fields: Mapping[str, object]) -> str:
