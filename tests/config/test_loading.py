@@ -451,6 +451,48 @@ def test_a_password_in_a_flag_is_refused_with_a_remedy(url: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://h:port/hunter2", id="a port that is no number"),
+        pytest.param("https://h:0/hunter2", id="port 0"),
+        pytest.param("https://[hunter2]/", id="an address in brackets that is none"),
+        pytest.param("https://[hunter2", id="a bracket that stays open"),
+        pytest.param("https://u:hunter2\u2100@h/", id="a password with a sign that normalises to a slash"),
+        pytest.param("ftp://u:hunter2@h/", id="another scheme"),
+        pytest.param("https:///hunter2", id="no host"),
+        pytest.param("https://h/hunter2 x", id="a space"),
+    ],
+)
+def test_where_to_tell_of_holds_is_checked_and_never_quoted(url: str) -> None:
+    assert problems(environ={"TENANTRY_NOTIFY_URL": url}) == (
+        "environment TENANTRY_NOTIFY_URL: notify.url: It is no URL such as https://hooks.example.com/tenantry.",
+    )
+
+
+@pytest.mark.parametrize("url", ["https://u:hunter2@h/", "https://hunter2@h/x", " HTTP://hunter2@h"])
+def test_where_to_tell_of_holds_is_no_flag_with_somebodys_credentials(url: str) -> None:
+    (problem,) = problems(flags={"notify.url": url})
+
+    assert problem == (
+        "flag --notify-url: notify.url: A password in a flag stands in the list of processes: "
+        "give it as TENANTRY_NOTIFY_URL or in the file."
+    )
+    assert load(None, {"TENANTRY_NOTIFY_URL": url}, {}).notify.url == Secret(url.strip())
+    assert load(None, {}, {"notify.url": "https://h/x@y"}).notify.url == Secret("https://h/x@y")
+
+
+def test_one_secret_signs_what_is_told_of_holds() -> None:
+    environ = {"TENANTRY_NOTIFY_SECRET": "hunter2", "TENANTRY_NOTIFY_SECRET_FILE": "/run/notify"}
+
+    (problem,) = problems(environ=environ)
+
+    assert problem == (
+        "environment TENANTRY_NOTIFY_SECRET_FILE: notify.secret and notify.secret_file are both given, and one secret "
+        "signs: give one of them."
+    )
+
+
 def test_the_token_is_no_flag() -> None:
     (problem,) = problems(flags={"tokens.value": "hunter2"})
 

@@ -128,7 +128,8 @@ class Webhook:
         import httpx2
 
         try:
-            async with httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as client:  # noqa: S113 -- each try has one
+            # Its own limits are for each read, which a receiver that drips never exceeds: `_status_of` has one for all.
+            async with httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as client:
                 while True:
                     while self._waiting:
                         self._sending = self._waiting.popleft()

@@ -20,6 +20,7 @@ _SCHEMES = (
     *("mysql", "mysql+asyncmy", "mariadb", "mariadb+asyncmy"),
 )
 _PASSWORD_IN_URL = re.compile(r"[^:/]*://[^:/]*:[^@]+@")
+_USER_IN_WEB_URL = re.compile(r"\s*https?://[^/?#]*@", re.IGNORECASE)
 _SECRET_OPTIONS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 
 
@@ -47,14 +48,24 @@ def _state_url(given: Sequence[str]) -> Secret:
 def _webhook_url(given: Sequence[str]) -> Secret:
     """Check that HTTP could be sent there; nothing of the text is ever told, since it may hold a token anywhere."""
     text = given[0].strip()
-    found = urlsplit(text) if text.isprintable() and " " not in text else urlsplit("")
-    try:
-        port = found.port
-    except ValueError:
-        port = -1
-    if found.scheme not in ("http", "https") or not found.hostname or port == -1:
+    if not _is_web_url(text):
         raise ValueError("It is no URL such as https://hooks.example.com/tenantry.")
     return Secret(text)
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        return (
+            text.isprintable()
+            and " " not in text
+            and found.scheme in ("http", "https")
+            and bool(found.hostname)
+            and found.port != 0
+        )
+    except ValueError:
+        # It quotes the host, and who is before it.
+        return False
 
 
 def _token(given: Sequence[str]) -> Secret:
@@ -79,6 +90,7 @@ TOKEN = Kind("text", _token, literal=True, secret=True)
 
 
 def has_password(url: str) -> bool:
-    """Tell whether a URL holds a password, read as SQLAlchemy reads it."""
+    """Tell whether a URL holds a password, read as SQLAlchemy reads it; of the web, a user may be a token."""
     options = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
-    return bool(_PASSWORD_IN_URL.match(url)) or not options.isdisjoint(_SECRET_OPTIONS)
+    found = _PASSWORD_IN_URL.match(url) or _USER_IN_WEB_URL.match(url)
+    return bool(found) or not options.isdisjoint(_SECRET_OPTIONS)

@@ -42,6 +42,9 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
         yield ("server.ops_address", "server.address"), "server.ops_address is the same as server.address."
     yield from _of_fields(settings)
     yield from _of_admin(settings)
+    if settings.notify.secret is not None and settings.notify.secret_file is not None:
+        why = "notify.secret and notify.secret_file are both given, and one secret signs: give one of them."
+        yield ("notify.secret_file", "notify.secret"), why
     yield from _too_long(settings)
 
 

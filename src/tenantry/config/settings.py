@@ -272,8 +272,8 @@ class NotifySettings:
         Secret | None,
         Told(
             WEBHOOK_URL,
-            "Where a POST goes when a hold begins or ends. With a password it is given by file or environment, not as "
-            "a flag.",
+            "Where a POST goes when a hold begins or ends. One with a user or password is no flag; give any that is "
+            "secret by file or environment, for flags stand in the list of processes.",
             "https://hooks.example.com/tenantry",
         ),
     ] = None
