@@ -187,6 +187,20 @@ def test_who_is_back_in_one_read_begins_anew() -> None:
     assert "t000" not in bench.ask()
 
 
+def test_who_came_with_another_name_and_then_goes_settles_anew() -> None:
+    bench = Bench(*named(10))
+    bench.rows[ALL]["t000"] = "1:renamed"
+    bench.ask()
+    bench.passes(minutes=1)
+    bench.ask()
+    assert bench.own.baselines[ALL].released["t000"] == parameters("t000", "1:renamed")
+
+    bench.gone("t000")
+    bench.read()
+
+    assert "t000" in bench.ask()
+
+
 # --- limits ------------------------------------------------------------------------------------------------------
 
 

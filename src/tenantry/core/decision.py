@@ -282,6 +282,8 @@ class _Judgement:
 
     def _leave(self, tenant: str, word: Word | None) -> None:
         self._kept.discard(tenant)
+        # Who comes again at once, under another name, is not missing any more.
+        self._absences.pop(tenant, None)
         self._dropped[tenant] = word
 
     def _hold(self, tenants: Sequence[str], why: Excess) -> None:
