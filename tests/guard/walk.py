@@ -29,6 +29,11 @@ class Walked(Broken):
         self.life = life
         self.steps = steps
 
+    @property
+    def way(self) -> str:
+        """What broke, without tenants and numbers."""
+        return " ".join(word for word in str(self.args[0]).rpartition(": ")[2].split() if word.isalpha())
+
     def __str__(self) -> str:
         """Write it so that it can be taken again."""
         return f"{self.args[0]}\nreplay({self.life}, {list(self.steps)!r})"
@@ -68,13 +73,13 @@ def replay(life: int, steps: Sequence[Step]) -> None:
 
 
 def shortest(broken: Walked, seconds: float = _SHORTENING) -> Walked:
-    """Return the shortest history found in some time that breaks the invariant as well, in whatever way."""
+    """Return the shortest history found in some time that breaks the invariant in the same way."""
     until = time.monotonic() + seconds
 
     def is_late() -> bool:
         return time.monotonic() > until
 
-    found = _again(broken.life, broken.steps) or broken
+    found = _again(broken, broken.steps) or broken
     part = len(found.steps) // 2
     while part and not is_late():
         shorter = _without_parts(found, part, is_late)
@@ -88,17 +93,17 @@ def _without_parts(found: Walked, part: int, is_late: Callable[[], bool]) -> Wal
     """Leave out every run of so many steps that is not needed, the last first."""
     at = len(found.steps) - part
     while at >= 0 and not is_late():
-        shorter = _again(found.life, [*found.steps[:at], *found.steps[at + part :]])
+        shorter = _again(found, [*found.steps[:at], *found.steps[at + part :]])
         found = shorter or found
         at = min(at - part, len(found.steps) - part) if at else -1
     return found
 
 
-def _again(life: int, steps: Sequence[Step]) -> Walked | None:
+def _again(like: Walked, steps: Sequence[Step]) -> Walked | None:
     try:
-        replay(life, steps)
+        replay(like.life, steps)
     except Walked as broken:
-        return broken
+        return broken if broken.way == like.way else None
     return None
 
 
