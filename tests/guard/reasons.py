@@ -125,7 +125,7 @@ class Judge(Model):
             now_missing[tenant] = since
             if not self._has_reason(tenant, since, given, known):
                 raise Broken(f"{tenant} stays for no reason, missing since {since.read.began}")
-        known.missing[given.input] = now_missing
+        known.missing[given.input] = {} if self.read.doubtful else now_missing
 
     def _kept(self, before: Answer, given: Given) -> list[str]:
         """Return who is answered although no row says so."""

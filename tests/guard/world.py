@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import EditedInput, NotReady, RequestRefused, StateUnwritable
+from tenantry.core.errors import EditedInput, LastGoodIncomplete, NotReady, RequestRefused, StateUnwritable
 from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import SetName
 from tenantry.service.answering import Reply
@@ -52,7 +52,7 @@ class World(People):
         self.policy = policy(mode, identity=(IDENTITY,))
         self.model = Judge(self.policy)
         self.process = self.edits = 0
-        self.lsn = 1000
+        self.lsn = 1 << 30
         self.silent: set[int] = set()
         self.prepared: dict[tuple[SetName, str], Reply] = {}
         self.taken: list[tuple[str, int, int]] = []
@@ -81,7 +81,10 @@ class World(People):
         self.lsn += 1
         self.here.position = replace(self.here.position, lsn=self.lsn)
         kinds = {**dict.fromkeys(NAMES, Kind.TEXT), "size": self.kind}
-        snapshot = self.here.read(self.as_read(), columns_of(**kinds))
+        try:
+            snapshot = self.here.read(self.as_read(), columns_of(**kinds))
+        except LastGoodIncomplete:
+            return
         rows = {
             tenant: {name: str(value) for name, value in zip(NAMES, found.values, strict=True) if name != "tenant"}
             for tenant, found in snapshot.tenants.items()
@@ -164,6 +167,8 @@ class World(People):
         after = dict(self.here.own(name).holds)
         now = self.here.ledger.now()
         self.model.answered(Given(*key, parameters, answer, now, before, after), failing=failing)
+        # An answer that was prepared may be sent until the next read, also where another input's would change it.
+        self.prepared = {other: one for other, one in self.prepared.items() if other[0] != name}
         if not failing:
             self.prepared[key] = reply
 

@@ -185,6 +185,7 @@ class Guarding:
             unreadable=unreadable_in(snapshot),
             name=self._naming.name_field,
             cause=self.watching.cause,
+            lens_since=self.watching.lens_since,
         )
         return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
 
