@@ -500,6 +500,42 @@ def test_an_approval_is_spent_once_its_tenant_left_and_came_back() -> None:
     assert len(bench.ask()) == 10
 
 
+def test_an_approval_of_another_name_is_spent_with_it() -> None:
+    bench = Bench(*named(10))
+    bench.approve(*named(3))
+    for tenant in named(3):
+        bench.rows[ALL][tenant] = f"1:{tenant}-renamed"
+    bench.passes(minutes=2, asking=True)
+    assert bench.own.baselines[ALL].released["t000"] == parameters("t000", "1:t000-renamed")
+
+    bench.gone(*named(3))
+    bench.ask()
+    bench.passes(minutes=2, asking=True)
+
+    assert bench.ask() == set(named(10))
+    assert bench.held().keys() == set(named(3))
+
+
+def test_an_approval_of_another_name_stands_until_each_input_has_it() -> None:
+    bench = Bench(*named(10))
+    bench.come("t000", "t001", given="x")
+    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("x"): Word("ann", "new", bench.now)})
+    bench.ask("x")
+    bench.passes(minutes=1)
+    bench.ask("x")
+    bench.approve("t000")
+    for given in (ALL, "x"):
+        bench.rows[given]["t000"] = "1:renamed"
+        bench.ask(given)
+    bench.passes(minutes=2)
+
+    for given in (ALL, "x"):
+        bench.ask(given)
+        assert bench.own.baselines[given].released["t000"] == parameters("t000", "1:renamed")
+    assert bench.own.losses == ()
+    assert bench.own.approvals == {}
+
+
 @pytest.mark.parametrize("of", ["set", "source"])
 def test_nobody_leaves_while_removals_are_frozen_approved_or_not(of: str) -> None:
     bench = Bench(*named(10))

@@ -130,6 +130,9 @@ class Known:
     left: list[Left] = field(default_factory=list)
     sizes: list[tuple[float, int]] = field(default_factory=list)
     approved: dict[str, Approved] = field(default_factory=dict)
+    renamed: set[str] = field(default_factory=set)
+    """Who got another Application by an approval, in the answer that is being judged."""
+
     admitted: dict[str, float] = field(default_factory=dict)
     """Until when an input may be new."""
 
@@ -181,6 +184,11 @@ def sizes_at(sizes: list[tuple[float, int]], start: float) -> list[int]:
     moment = max(start, sizes[0][0])
     before = [size for at, size in sizes if at <= moment - _SAMPLED][-1:]
     return [*before, *(size for at, size in sizes if moment - _SAMPLED < at <= moment + FIRST_PASS)]
+
+
+def most(limit: RemovalLimit, size: int) -> int:
+    """Return how many of so many may leave within a window, without asking the code that is judged."""
+    return max(limit.min, int(size * limit.max_percent / 100))
 
 
 class Model:
@@ -250,6 +258,8 @@ class Model:
         if not known.is_approved(tenant, given.now):
             raise Broken(f"{tenant} was held, and left without approval")
         known.approved[tenant].used = True
+        if tenant in given.answer:
+            known.renamed.add(tenant)
 
     def _check_settled(self, known: Known, given: Given, tenant: str) -> None:
         item, without = known.answers[given.input][tenant], 0
@@ -276,7 +286,7 @@ class Model:
     def _check_limits(self, known: Known, now: float) -> None:
         for limit in self.policy.limits:
             for of, lost, sizes in self.counted(known, limit, now, ()):
-                if not limit.allows(lost, max(sizes)):
+                if lost > most(limit, max(sizes)):
                     raise Broken(f"{lost} of {max(sizes)} of {of} left within {limit}")
 
     def counted(

@@ -18,6 +18,7 @@ from tests.guard.model import (
     Model,
     ReadOf,
     is_same,
+    most,
     removals,
     selects,
 )
@@ -178,7 +179,7 @@ class Judge(Model):
             and not known.elsewhere(tenant, given, self.read)
         ]
         return any(
-            not limit.allows(len(missing), max(sizes_of))
+            len(missing) > most(limit, max(sizes_of))
             for limit in self.policy.limits
             for of, _, sizes_of in self.counted(known, limit, given.now, ())
             if of == "the set"
@@ -205,7 +206,10 @@ class Judge(Model):
     ) -> bool:
         match rule:
             case Rule.LENS:
-                return known.lenses[given.input][-1][1] != self.read.lens_for(given.parameters)
+                lens = self.read.lens_for(given.parameters)
+                since = [one for tenant, one in known.missing[given.input].items() if tenant in tenants]
+                seen_before = [one for one in since if one.read.lens_for(given.parameters) != lens]
+                return known.lenses[given.input][-1][1] != lens and not seen_before
             case Rule.FREEZE:
                 return self.frozen or known.frozen
             case Rule.UPSERT_ONLY:
@@ -214,7 +218,7 @@ class Judge(Model):
                 others = any(known.answers[one] for one in known.live(given.now, given.input))
                 return set(given.answer) <= set(tenants) and not others and not given.parameters.get("allowEmpty")
         return any(
-            not limit.allows(lost, min(sizes))
+            lost > most(limit, min(sizes))
             for limit in self.policy.limits
             for of, lost, sizes in self.counted(known, limit, given.now, tenants)
             if of == {Rule.LIMIT: "the set", Rule.SOURCE_LIMIT: "the source"}[rule]
@@ -223,7 +227,7 @@ class Judge(Model):
     # --- whose word has had its time -------------------------------------------------------------------------------
 
     def _note_words(self, before: Answer, given: Given, known: Known) -> None:
-        """An approval ends when who left by it comes back, or who was held returns."""
+        """An approval ends when who left by it comes back, also under another name, or who was held returns."""
         held = [tenant for tenant in given.held if (given.input, tenant) not in given.after]
         returned = {tenant for tenant in held if is_same(before, given.answer, tenant)}
         came = {tenant for tenant in given.answer if tenant not in before}
@@ -231,11 +235,16 @@ class Judge(Model):
             word = known.approved.get(tenant)
             if word is not None and (word.used or tenant in returned):
                 del known.approved[tenant]
-
-
-def holds_of(holds: Mapping[tuple[str, str], Hold]) -> Mapping[tuple[str, str], Hold]:
-    """Return a copy that later decisions do not change."""
-    return dict(holds)
+        for tenant in known.renamed:
+            latest = max(known.asked.values())
+            others = [
+                known.answers[one]
+                for one in known.answers
+                if one != given.input and latest - known.asked[one] < DAY and tenant in known.answers[one]
+            ]
+            if all(is_same(other, given.answer, tenant) for other in others):
+                known.approved.pop(tenant, None)
+        known.renamed.clear()
 
 
 def _has(item: Item, row: Item) -> bool:

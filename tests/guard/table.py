@@ -94,6 +94,7 @@ class Table:
             self._set(tenant, status="active", size="1")
 
     def rewrite_ids(self, a: int, b: int) -> None:
+        self.nameless = self.nameless or b < 3
         self.backup = dict(self.rows)
         self.rows = {f"{tenant}-x": row for tenant, row in self.rows.items() if not tenant.endswith("-x")}
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tenantry.core.columns import Kind
 from tenantry.core.errors import EditedInput, LastGoodIncomplete, NotReady, RequestRefused, StateUnwritable
@@ -27,29 +27,39 @@ from tests.guard.requests import EDITED, REQUESTS, text_of
 T = TypeVar("T")
 NAMES = ("plan", "region", "size", "status", "subdomain", "tenant")
 SECONDS = (1.0, 2.0, 5.0, 31.0, 61.0, 61.0, 1200.0, 3700.0, 90_000.0, 700_000.0)
-LIVES: tuple[tuple[int, GuardMode], ...] = (
-    (60, GuardMode.HOLD),
-    (60, GuardMode.HOLD),
-    (24, GuardMode.HOLD),
-    (60, GuardMode.HOLD),
-    (4, GuardMode.HOLD),
-    (60, GuardMode.UPSERT_ONLY),
-    (60, GuardMode.HOLD),
-    (2, GuardMode.HOLD),
-    (24, GuardMode.OBSERVE),
+
+
+class Life(NamedTuple):
+    """How a world begins, and what its guard does."""
+
+    many: int = 60
+    mode: GuardMode = GuardMode.HOLD
+    settle: float = 60.0
+
+
+LIVES = (
+    Life(),
+    Life(),
+    Life(24),
+    Life(),
+    Life(4),
+    Life(mode=GuardMode.UPSERT_ONLY),
+    Life(settle=0.0),
+    Life(2),
+    Life(24, GuardMode.OBSERVE),
+    Life(24),
 )
-"""How many tenants a world begins with, and what its guard does."""
 
 
 class World(People):
     """The guard, the model, and what happens to both."""
 
     def __init__(self, life: int = 0) -> None:
-        many, mode = LIVES[life % len(LIVES)]
-        super().__init__(many)
+        how = LIVES[life % len(LIVES)]
+        super().__init__(how.many)
         self.life = life
         self.loop = asyncio.new_event_loop()
-        self.policy = policy(mode, identity=(IDENTITY,))
+        self.policy = policy(how.mode, how.settle, identity=(IDENTITY,))
         self.model = Judge(self.policy)
         self.process = self.edits = 0
         self.lsn = 1 << 30
@@ -216,6 +226,12 @@ class World(People):
         self.lsn = max(1, self.lsn - (1 << 21))
         self._restart(position=replace(self.here.position, lsn=self.lsn))
 
+    def spoil_held(self, a: int, b: int) -> None:
+        """Make rows unusable whose tenants are held, and start anew: nobody remembers what they had."""
+        held = {tenant for own in self.here.ledger.sets.values() for _, tenant in own.holds}
+        self.unreadable |= {tenant for tenant in held if tenant in self.rows}
+        self._restart()
+
     def lose_the_ledger(self, a: int, b: int) -> None:
         self.model.forget()
         self._restart(store=FakeStore())
@@ -279,6 +295,7 @@ ACTIONS: dict[str, int] = {
     "unpin": 4,
     # faults
     "restart": 3,
+    "spoil_held": 3,
     "restart_later": 1,
     "edit_configuration": 3,
     "another_database": 2,

@@ -408,6 +408,7 @@ class _Judgement:
         anybody = any(hold.rule is not Rule.REPLACEMENT for hold in holds.values())
         used = {tenant: msgspec.structs.replace(word, used=True) for tenant, word in self._dropped.items() if word}
         returned = [tenant for tenant in (*new, *self._returned(ended)) if self._is_spent(tenant, ended)]
+        returned += [tenant for tenant in used if tenant in released and self._is_renamed_everywhere(tenant, released)]
         ledger = msgspec.structs.replace(
             own,
             baselines={**own.baselines, asked.input: baseline},
@@ -436,6 +437,14 @@ class _Judgement:
             or any(
                 (asked.input, absent) not in holds or _approved(own, absent, asked.now) for absent in self._absences
             ),
+        )
+
+    def _is_renamed_everywhere(self, tenant: str, released: Mapping[str, bytes]) -> bool:
+        """Tell whether no other input waits for the name under which a tenant came again in this one."""
+        return not any(
+            tenant in one.released and is_another(one.released[tenant], released[tenant], self._policy.identity)
+            for given, one in self._own.known().items()
+            if given != self._asked.input
         )
 
     def _returned(self, ended: Sequence[Hold]) -> list[str]:
