@@ -317,5 +317,9 @@ class Model:
         known.admitted.pop(name, None)
         known.lenses.setdefault(name, []).append((self.read.number, self.read.lens_for(given.parameters)))
         known.sizes.append((now, known.size(now, name)))
+        self.count(now)
+
+    def count(self, now: float) -> None:
+        """Remember how many tenants there are in all answers together."""
         distinct = {tenant for one in self.sets.values() for answer in one.answers.values() for tenant in answer}
         self.sizes.append((now, len(distinct)))

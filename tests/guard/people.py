@@ -106,4 +106,5 @@ class People(Table):
             self.run(speak())
         except RequestRefused:
             return False
+        self.model.count(self.here.ledger.now())
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from tenantry.core.guard import GuardMode
-from tenantry.core.ledger import Hold, Rule, SetName
+from tenantry.core.ledger import Rule, SetName
 from tests.guard.model import (
     DAY,
     IDENTITY,
@@ -47,8 +47,8 @@ class Judge(Model):
         item = known.answers[name][tenant]
         there = self.is_there(read, known.parameters[name], tenant, item) or tenant in read.unreadable
         selected = tenant in read.rows and selects(known.parameters[name], read.rows[tenant])
-        # Who has another identity waits anew with each change of its row.
-        return there or (selected and read.rows[tenant] != since.row)
+        # Who has another identity waits anew with each change of its row, also of the types of its fields.
+        return there or (selected and (read.rows[tenant] != since.row or read.kind != since.read.kind))
 
     def answered(self, given: Given, *, failing: bool = False) -> None:
         """Hear of an answer; where the state is `failing`, the one before it may leave again, whatever rows say."""
@@ -76,14 +76,15 @@ class Judge(Model):
         if given in known.answers or not known.lost_by(given, answer, now):
             raise Broken(f"{given} was refused, and would cost nobody")
 
-    def previews_ended(self, name: SetName, left: Collection[str], now: float) -> None:
+    def previews_ended(self, name: SetName, left: Collection[str]) -> None:
         """Hear which inputs are still remembered."""
         known = self.of(name)
+        latest = max(known.asked.values(), default=0.0)
         for one in set(known.answers) - set(left):
-            if one in known.polled or now - known.asked[one] <= DAY:
+            if one in known.polled or latest - known.asked[one] < DAY:
                 raise Broken(f"{one} was forgotten, and was no preview")
             for by_input in (known.answers, known.parameters, known.first, known.asked, known.lenses, known.missing):
-                by_input.pop(one, None)  # type: ignore[attr-defined]
+                by_input.pop(one, None)
 
     # --- who is in an answer ---------------------------------------------------------------------------------------
 
@@ -201,9 +202,7 @@ class Judge(Model):
             if given_input == given.input and tenant not in kept:
                 raise Broken(f"{tenant} is told to be held, and is not")
 
-    def _is_justified(
-        self, rule: Rule, tenants: Sequence[str], before: Answer, given: Given, known: Known
-    ) -> bool:
+    def _is_justified(self, rule: Rule, tenants: Sequence[str], before: Answer, given: Given, known: Known) -> bool:
         match rule:
             case Rule.LENS:
                 lens = self.read.lens_for(given.parameters)

@@ -598,6 +598,20 @@ async def test_who_was_approved_ahead_of_another_lens_leaves_without_a_change_of
     assert "t099" not in await here.ask()
 
 
+async def test_who_could_not_be_read_and_then_goes_leaves_without_a_change_of_another_row() -> None:
+    here = await begun(100)
+    here = await here.restarted()
+    spoiled: Rows = [*rows(99), {"tenant": "t099", "status": "a\nb", "region": "eu"}]
+    here.read(spoiled, COLUMNS)
+    reply = await here.reply()
+    assert reply.ticket.is_good()
+
+    here.read(rows(99), COLUMNS)
+
+    assert not reply.ticket.is_good()
+    assert "t099" not in await after(here, rows(99))
+
+
 async def test_an_answer_that_has_not_settled_is_decided_anew_with_each_read() -> None:
     here = await begun(100)
     here.read(rows(99), COLUMNS)

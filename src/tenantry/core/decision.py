@@ -434,6 +434,7 @@ class _Judgement:
             to_record=bool(put or self._dropped or spent or not meaning or holds != own.holds),
             unsettled=not polled
             or bool(waiting)
+            or any(tenant in self._kept for tenant in asked.unreadable)
             or any(
                 (asked.input, absent) not in holds or _approved(own, absent, asked.now) for absent in self._absences
             ),
