@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 from tenantry.core.guard import GuardMode, Policy, RemovalLimit
@@ -50,10 +51,19 @@ class ReadOf:
 
     doubtful: bool
     unreadable: frozenset[str]
+    found: dict[str, Rows] = field(default_factory=dict)
+    """What was selected already."""
 
     def lens_for(self, parameters: Mapping[str, object]) -> str:
         """Return all that shapes the answer to an input besides rows."""
         return f"{self.lens}/{self.kind if 'size' in parameters else ''}"
+
+    def selected(self, parameters: Mapping[str, object]) -> Rows:
+        """Return the rows that an input selects."""
+        key = str(parameters)
+        if key not in self.found:
+            self.found[key] = {tenant: row for tenant, row in self.rows.items() if selects(parameters, row)}
+        return self.found[key]
 
 
 class Left(NamedTuple):
@@ -92,10 +102,15 @@ class Given:
     before: Holds
     after: Holds
 
-    @property
+    @cached_property
     def held(self) -> set[str]:
         """Who was held in this input before."""
-        return {tenant for (given, tenant), hold in removals(self.before).items() if given == self.input}
+        return {tenant for given, tenant in removals(self.before) if given == self.input}
+
+    @cached_property
+    def is_held(self) -> set[str]:
+        """Who is held in this input now."""
+        return {tenant for given, tenant in removals(self.after) if given == self.input}
 
     @property
     def began(self) -> dict[str, Hold]:

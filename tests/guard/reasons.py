@@ -63,9 +63,10 @@ class Judge(Model):
         else:
             self._check_members(before, given, known)
             self.check_leaving(given, known)
-            self._check_staying(before, given, known)
-            self._check_coming(before, given, known)
-            self._check_new_holds(before, given, known)
+            kept = self._kept(before, given)
+            self._check_staying(kept, given, known)
+            self._check_coming(before, kept, given, known)
+            self._check_new_holds(kept, given, known)
             self._note_words(before, given, known)
         self.note(given, known)
 
@@ -89,7 +90,7 @@ class Judge(Model):
     # --- who is in an answer ---------------------------------------------------------------------------------------
 
     def _selected(self, parameters: Mapping[str, object]) -> Mapping[str, Item]:
-        return {tenant: row for tenant, row in self.read.rows.items() if selects(parameters, row)}
+        return self.read.selected(parameters)
 
     def _check_first(self, given: Given, known: Known) -> None:
         selected = self._selected(given.parameters)
@@ -112,15 +113,15 @@ class Judge(Model):
             if tenant in before and tenant not in given.answer:
                 raise Broken(f"{tenant} has its row, and left")
             is_pending = tenant in before and before[tenant][IDENTITY] != row[IDENTITY]
-            kept = tenant in before and (tenant in known.pinned or is_pending)
-            if tenant in given.answer and not kept and not _has(given.answer[tenant], row):
+            stays = tenant in before and (tenant in known.pinned or is_pending)
+            if tenant in given.answer and not stays and not _has(given.answer[tenant], row):
                 raise Broken(f"{tenant} does not have what its row has: {given.answer[tenant]}, {row}")
 
-    def _check_staying(self, before: Answer, given: Given, known: Known) -> None:
+    def _check_staying(self, kept: Sequence[str], given: Given, known: Known) -> None:
         """Whoever stays although no row says so does it for a reason."""
         selected, missing = self._selected(given.parameters), known.missing.get(given.input, {})
         now_missing: dict[str, Missing] = {}
-        for tenant in self._kept(before, given):
+        for tenant in kept:
             if tenant in known.pinned or tenant in self.read.unreadable:
                 continue
             since = missing.get(tenant, Missing(self.read, selected.get(tenant)))
@@ -141,7 +142,7 @@ class Judge(Model):
     def _has_reason(self, tenant: str, since: Missing, given: Given, known: Known) -> bool:
         if self.policy.mode is GuardMode.OBSERVE:
             return False
-        if self.read.doubtful or (given.input, tenant) in removals(given.after):
+        if self.read.doubtful or tenant in given.is_held:
             return True
         is_renamed = tenant in self._selected(given.parameters)
         if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
@@ -152,7 +153,7 @@ class Judge(Model):
 
     # --- who comes -------------------------------------------------------------------------------------------------
 
-    def _check_coming(self, before: Answer, given: Given, known: Known) -> None:
+    def _check_coming(self, before: Answer, kept: Sequence[str], given: Given, known: Known) -> None:
         """Whoever has a row comes at once, unless it may replace those who stay."""
         new = [tenant for tenant in self._selected(given.parameters) if tenant not in before]
         came = [tenant for tenant in new if tenant in given.answer]
@@ -160,21 +161,21 @@ class Judge(Model):
         unapproved = [tenant for tenant in came if not known.is_approved(tenant, given.now)]
         held = bool(removals(given.after))
         most = max(MOST_ADDITIONS, known.size(given.now, given.input) * MOST_PERCENT // 100)
-        if unapproved and known.came + len(came) > most and (held or self._are_many_missing(before, given, known)):
+        if unapproved and known.came + len(came) > most and (held or self._are_many_missing(kept, given, known)):
             raise Broken(f"{len(came)} came after {known.came}, while those stay whom they may replace")
         if waiting and known.came + len(new) <= most:
             raise Broken(f"{waiting} wait, and are not many")
-        if waiting and not (held or self._kept(before, given)):
+        if waiting and not (held or kept):
             raise Broken(f"{waiting} wait, and nobody is held")
         if untold := [tenant for tenant in waiting if (given.input, tenant) not in given.after]:
             raise Broken(f"{untold} wait, and operators are not told")
         known.came = known.came + len(came) if held else 0
 
-    def _are_many_missing(self, before: Answer, given: Given, known: Known) -> bool:
+    def _are_many_missing(self, kept: Sequence[str], given: Given, known: Known) -> bool:
         """Tell whether more stay without a row than a limit would ever let go."""
         missing = [
             tenant
-            for tenant in self._kept(before, given)
+            for tenant in kept
             if tenant not in known.pinned
             and tenant not in self.read.unreadable
             and not known.elsewhere(tenant, given, self.read)
@@ -188,21 +189,19 @@ class Judge(Model):
 
     # --- who is held -----------------------------------------------------------------------------------------------
 
-    def _check_new_holds(self, before: Answer, given: Given, known: Known) -> None:
+    def _check_new_holds(self, kept: Sequence[str], given: Given, known: Known) -> None:
         """A hold has the reason that it gives, and ends with the return of its tenant."""
         began = {tenant: hold for tenant, hold in given.began.items() if hold.rule is not Rule.REPLACEMENT}
         if began and self.policy.mode is GuardMode.OBSERVE:
             raise Broken(f"{began} are held where the guard only observes")
         for rule in {hold.rule for hold in began.values()}:
             tenants = [tenant for tenant, hold in began.items() if hold.rule is rule]
-            if not self._is_justified(rule, tenants, before, given, known):
+            if not self._is_justified(rule, tenants, given, known):
                 raise Broken(f"{tenants} are held because of the {rule} rule, which was not met")
-        kept = {*self._kept(before, given), *known.pinned}
-        for given_input, tenant in removals(given.after):
-            if given_input == given.input and tenant not in kept:
-                raise Broken(f"{tenant} is told to be held, and is not")
+        if wrong := given.is_held - {*kept, *known.pinned}:
+            raise Broken(f"{wrong} are told to be held, and are not")
 
-    def _is_justified(self, rule: Rule, tenants: Sequence[str], before: Answer, given: Given, known: Known) -> bool:
+    def _is_justified(self, rule: Rule, tenants: Sequence[str], given: Given, known: Known) -> bool:
         match rule:
             case Rule.LENS:
                 lens = self.read.lens_for(given.parameters)

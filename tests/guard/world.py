@@ -242,14 +242,14 @@ class World(People):
 
 ACTIONS: dict[str, int] = {
     # time, reads and requests
-    "ask": 10,
+    "ask": 20,
     "ask_again": 5,
-    "poll": 20,
-    "settle": 40,
-    "lose": 40,
-    "read": 10,
+    "poll": 14,
+    "settle": 18,
+    "lose": 22,
+    "read": 16,
     "read_for_long": 10,
-    "wait": 20,
+    "wait": 24,
     "ask_otherwise": 4,
     "fall_silent": 2,
     "ask_all": 3,
@@ -257,7 +257,7 @@ ACTIONS: dict[str, int] = {
     # rows
     "insert": 6,
     "flood": 3,
-    "delete": 8,
+    "delete": 10,
     "delete_some": 6,
     "delete_half": 2,
     "delete_again": 6,
