@@ -681,6 +681,16 @@ async def test_a_change_of_identity_is_a_removal() -> None:
     assert len(here.held()) == 100
 
 
+async def test_who_comes_again_under_another_name_is_counted_as_one_who_is_there() -> None:
+    here = await begun(100, policy=policy(identity=["region"]))
+    moved = [*rows(98), *({**row, "region": "us"} for row in rows(100)[98:])]
+
+    now = await after(here, moved)
+
+    assert (len(now), len(here.own().losses)) == (100, 2)
+    assert here.ledger.source.present == 100
+
+
 async def test_an_unknown_field_of_the_identity_is_an_error_that_names_the_known() -> None:
     here = await Here(policy=policy(identity=("regoin",))).start()
 
