@@ -98,6 +98,11 @@ class Table:
         self.backup = dict(self.rows)
         self.rows = {f"{tenant}-x": row for tenant, row in self.rows.items() if not tenant.endswith("-x")}
 
+    def replace_all(self, a: int, b: int) -> None:
+        """Delete everybody, and insert many others."""
+        self._remove(list(self.rows))
+        self.flood(9, b)
+
     def restore(self, a: int, b: int) -> None:
         self.rows = {f"t{n:02}": self._row(n) for n in range(self.many)}
 

@@ -14,7 +14,7 @@ from tests.guard.world import ACTIONS, LIVES, World
 
 Step: TypeAlias = "tuple[str, int, int]"
 
-_A_LIFE = 200
+_A_LIFE = 150
 """Steps after which a world begins anew."""
 
 _SHORTENING = 40.0

@@ -139,6 +139,22 @@ class World(People):
         self.delete_some(a, b)
         self.settle(a, b)
 
+    def rename_and_lose(self, a: int, b: int) -> None:
+        """Give a tenant another Application, and delete it as soon as it has that."""
+        self.rename(a, b)
+        self.settle(a, b)
+        self.delete(a, b)
+        self.read(a, b)
+        self.poll(a, b)
+
+    def lose_and_retype(self, a: int, b: int) -> None:
+        """Delete a few, and give a column another type before they have settled."""
+        self.delete_some(a % 3, b)
+        self.read(a, b)
+        self.poll(a, b)
+        self.retype(a, b)
+        self.settle(a, b)
+
     def ask_otherwise(self, a: int, b: int) -> None:
         self._ask(*EDITED[a % len(EDITED)])
 
@@ -247,6 +263,8 @@ ACTIONS: dict[str, int] = {
     "poll": 14,
     "settle": 18,
     "lose": 22,
+    "rename_and_lose": 4,
+    "lose_and_retype": 4,
     "read": 16,
     "read_for_long": 10,
     "wait": 24,
@@ -271,6 +289,7 @@ ACTIONS: dict[str, int] = {
     "retire_all": 1,
     "revive_all": 4,
     "rewrite_ids": 2,
+    "replace_all": 2,
     "restore": 6,
     "retype": 3,
     "resize": 3,
