@@ -38,6 +38,7 @@ class Bench:
         self.source = SourceLedger()
         self.rows: dict[str, dict[str, str]] = {ALL: dict.fromkeys(tenants, "1")}
         self.lens = "lens"
+        self.lens_since = 0
         self.now = 1_000_000.0
         self.reads = 1
         self.absences: dict[str, Mapping[str, Read]] = {}
@@ -67,6 +68,11 @@ class Bench:
                 if tenant not in candidate or _name(candidate[tenant]) != _name(released.get(tenant, b"{}"))
             }
 
+    def look_otherwise(self) -> None:
+        """Shape answers by something else from the next read on."""
+        self.read()
+        self.lens, self.lens_since = f"{self.lens}'", self.reads
+
     def candidate(self, given: str = ALL) -> dict[str, bytes]:
         return {tenant: parameters(tenant, value) for tenant, value in self.rows.get(given, {}).items()}
 
@@ -83,6 +89,7 @@ class Bench:
             self.absences.get(given, {}),
             lambda tenant: [other for other in live if tenant in self.rows.get(other, {})],
             name="tenantName",
+            lens_since=self.lens_since,
             **more,
         )
         self.last = at_once(decide(self.own, self.source, self.policy, asked, self.reads))
@@ -334,10 +341,50 @@ def test_who_was_missing_before_another_lens_leaves_as_before() -> None:
     bench = Bench(*named(100))
     bench.gone("t000")
     bench.ask()
-    bench.lens = "other"
+    bench.look_otherwise()
     bench.passes(minutes=2)
 
     assert "t000" not in bench.ask()
+
+
+def test_who_was_seen_missing_before_the_first_request_through_another_lens_is_held() -> None:
+    bench = Bench(*named(100))
+    bench.gone("t000")
+    bench.look_otherwise()
+    bench.absences[ALL] = {"t000": Read(bench.reads, bench.now)}
+    bench.passes(minutes=2)
+    bench.ask()
+
+    assert bench.held() == {"t000": Rule.LENS}
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [{"doubtful": True}, {"unreadable": ["t000"]}], ids=["some row is anybody's", "its row is unusable"]
+)
+def test_who_goes_missing_with_another_lens_is_held_however_long_it_had_to_stay_anyway(
+    meanwhile: dict[str, Any],
+) -> None:
+    bench = Bench(*named(100))
+    bench.gone("t000")
+    bench.look_otherwise()
+    bench.ask(**meanwhile)
+    bench.absences[ALL] = {}
+    bench.ask()
+    bench.passes(minutes=2, asking=True)
+
+    assert bench.held() == {"t000": Rule.LENS}
+
+
+def test_who_goes_missing_with_another_lens_while_it_is_pinned_is_held_after_it() -> None:
+    bench = Bench(*named(100))
+    bench.own = msgspec.structs.replace(bench.own, pins={"t000": Word("ann", "audit", bench.now)})
+    bench.gone("t000")
+    bench.look_otherwise()
+    bench.ask()
+    bench.own = msgspec.structs.replace(bench.own, pins={})
+    bench.passes(minutes=2, asking=True)
+
+    assert bench.held() == {"t000": Rule.LENS}
 
 
 def test_another_name_is_another_application() -> None:
@@ -453,6 +500,42 @@ def test_an_approval_is_spent_once_its_tenant_left_and_came_back() -> None:
     assert len(bench.ask()) == 10
 
 
+def test_an_approval_of_another_name_is_spent_with_it() -> None:
+    bench = Bench(*named(10))
+    bench.approve(*named(3))
+    for tenant in named(3):
+        bench.rows[ALL][tenant] = f"1:{tenant}-renamed"
+    bench.passes(minutes=2, asking=True)
+    assert bench.own.baselines[ALL].released["t000"] == parameters("t000", "1:t000-renamed")
+
+    bench.gone(*named(3))
+    bench.ask()
+    bench.passes(minutes=2, asking=True)
+
+    assert bench.ask() == set(named(10))
+    assert bench.held().keys() == set(named(3))
+
+
+def test_an_approval_of_another_name_stands_until_each_input_has_it() -> None:
+    bench = Bench(*named(10))
+    bench.come("t000", "t001", given="x")
+    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("x"): Word("ann", "new", bench.now)})
+    bench.ask("x")
+    bench.passes(minutes=1)
+    bench.ask("x")
+    bench.approve("t000")
+    for given in (ALL, "x"):
+        bench.rows[given]["t000"] = "1:renamed"
+        bench.ask(given)
+    bench.passes(minutes=2)
+
+    for given in (ALL, "x"):
+        bench.ask(given)
+        assert bench.own.baselines[given].released["t000"] == parameters("t000", "1:renamed")
+    assert bench.own.losses == ()
+    assert bench.own.approvals == {}
+
+
 @pytest.mark.parametrize("of", ["set", "source"])
 def test_nobody_leaves_while_removals_are_frozen_approved_or_not(of: str) -> None:
     bench = Bench(*named(10))
@@ -497,6 +580,14 @@ def test_ids_that_are_all_written_otherwise_do_not_double_the_fleet() -> None:
     bench.approve(*named(50))
     bench.ask()
     assert bench.ask() == {f"padded-{tenant}" for tenant in named(50)}
+
+
+def test_ids_that_are_all_written_otherwise_do_not_double_the_fleet_while_some_row_may_be_anybodys() -> None:
+    bench = Bench(*named(50))
+    bench.gone(*named(50))
+    bench.come(*(f"padded-{tenant}" for tenant in named(50)))
+
+    assert bench.ask(doubtful=True) == set(named(50))
 
 
 def test_a_new_id_with_the_name_of_one_who_stays_waits_for_its_end() -> None:

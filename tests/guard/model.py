@@ -7,41 +7,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
-from tenantry.core.guard import Policy
-from tenantry.core.ledger import SetName
+from tenantry.core.guard import GuardMode, Policy, RemovalLimit
+from tenantry.core.ledger import Hold, SetName
 
 Rows: TypeAlias = "Mapping[str, Mapping[str, str]]"
+Item: TypeAlias = "Mapping[str, Any]"
 Answer: TypeAlias = "dict[str, dict[str, Any]]"
-Key: TypeAlias = "tuple[SetName, str]"
+Holds: TypeAlias = "Mapping[tuple[str, str], Hold]"
 
 DAY = 24 * 3600.0
-SAMPLED = 900.0
-"""Seconds by which the guard may remember a size as that of another moment."""
+POLL = 1.0
+FIRST_PASS = 30.0
+IDENTITY = "subdomain"
+"""The field whose change gives a tenant another Application."""
+
+_SAMPLED = 301.0
+"""Seconds by which the guard may remember an earlier size in the place of another."""
 
 
 class Broken(AssertionError):
     """The invariant does not hold."""
 
 
-def selects(parameters: Mapping[str, object], row: Mapping[str, str]) -> bool:
+def selects(parameters: Mapping[str, object], row: Item) -> bool:
     """Tell whether an input selects a row, as a person would."""
     return all(row[name] == value for name, value in parameters.items() if name != "allowEmpty")
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReadOf:
-    """What one read found."""
+    """What one read found, and through which lens."""
 
+    number: int
     began: float
     rows: Rows
     process: int
-    doubtful: bool = False
+    lens: str
+    kind: str
+    """What the column `size` holds: part of the lens of those who select by it."""
+
+    doubtful: bool
+    unreadable: frozenset[str]
+    found: dict[str, Rows] = field(default_factory=dict)
+    """What was selected already."""
+
+    def lens_for(self, parameters: Mapping[str, object]) -> str:
+        """Return all that shapes the answer to an input besides rows."""
+        return f"{self.lens}/{self.kind if 'size' in parameters else ''}"
+
+    def selected(self, parameters: Mapping[str, object]) -> Rows:
+        """Return the rows that an input selects."""
+        key = str(parameters)
+        if key not in self.found:
+            self.found[key] = {tenant: row for tenant, row in self.rows.items() if selects(parameters, row)}
+        return self.found[key]
 
 
-@dataclass
-class Left:
+class Left(NamedTuple):
     """Somebody who left by rows alone."""
 
     at: float
@@ -49,25 +74,140 @@ class Left:
     input: str
 
 
+class Missing(NamedTuple):
+    """Since which read an answer had to do without a row."""
+
+    read: ReadOf
+    row: Item | None
+
+
+@dataclass
+class Approved:
+    """Somebody who may leave."""
+
+    begin: float
+    end: float
+    used: bool = False
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer that left, and what operators are told of holds before and after it."""
+
+    name: SetName
+    input: str
+    parameters: Mapping[str, object]
+    answer: Answer
+    now: float
+    before: Holds
+    after: Holds
+
+    @cached_property
+    def held(self) -> set[str]:
+        """Who was held in this input before."""
+        return {tenant for given, tenant in removals(self.before) if given == self.input}
+
+    @cached_property
+    def is_held(self) -> set[str]:
+        """Who is held in this input now."""
+        return {tenant for given, tenant in removals(self.after) if given == self.input}
+
+    @property
+    def began(self) -> dict[str, Hold]:
+        """Which holds are new."""
+        return {
+            tenant: hold
+            for (given, tenant), hold in self.after.items()
+            if given == self.input and self.before.get((given, tenant)) != hold
+        }
+
+
+def removals(holds: Holds) -> Holds:
+    """Return the holds without those that only wait to come."""
+    return {key: hold for key, hold in holds.items() if str(hold.rule) != "replacement"}
+
+
 @dataclass
 class Known:
     """What is known of one ApplicationSet."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
-    parameters: dict[str, dict[str, object]] = field(default_factory=dict)
+    parameters: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
     asked: dict[str, float] = field(default_factory=dict)
-    lens: dict[str, str] = field(default_factory=dict)
+    polled: set[str] = field(default_factory=set)
+    """Inputs that were asked for twice, a poll apart: those of one request may be previews."""
+
+    lenses: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By which read and through which lens each input was answered."""
+
+    missing: dict[str, dict[str, Missing]] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     sizes: list[tuple[float, int]] = field(default_factory=list)
-    approved: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """By tenant: from when until when."""
+    approved: dict[str, Approved] = field(default_factory=dict)
+    renamed: set[str] = field(default_factory=set)
+    """Who got another Application by an approval, in the answer that is being judged."""
+
+    admitted: dict[str, float] = field(default_factory=dict)
+    """Until when an input may be new."""
 
     pinned: set[str] = field(default_factory=set)
     frozen: bool = False
+    came: int = 0
+    """Tenants who came since somebody was held."""
+
+    def live(self, now: float, besides: str) -> list[str]:
+        """Return the other inputs that are still asked for."""
+        return [one for one in self.polled if one != besides and now - self.asked[one] < DAY]
+
+    def size(self, now: float, given: str) -> int:
+        """Return the pairs of tenants and live inputs, `given` being one of them."""
+        return sum(len(self.answers[one]) for one in {*self.live(now, given), given})
+
+    def is_approved(self, tenant: str, now: float) -> bool:
+        word = self.approved.get(tenant)
+        return word is not None and word.begin <= now < word.end
+
+    def elsewhere(self, tenant: str, given: Given, read: ReadOf) -> list[str]:
+        """Return the other live inputs that select a tenant now."""
+        row = read.rows.get(tenant)
+        others = self.live(given.now, given.input)
+        return [one for one in others if row is not None and selects(self.parameters[one], row)]
+
+    def lost_by(self, given: str, answer: Answer, now: float) -> list[str]:
+        """Return whom a new input would cost the ApplicationSet, were it asked for instead of the others."""
+        began = min(self.first.values(), default=now)
+        if now - began <= FIRST_PASS or now < self.admitted.get(given, 0.0):
+            return []
+        latest = max(self.asked.values())
+        return [
+            tenant
+            for one, before in self.answers.items()
+            if latest - self.asked[one] < DAY
+            for tenant in before
+            if not self.is_approved(tenant, now) and not is_same(before, answer, tenant)
+        ]
+
+
+def is_same(before: Mapping[str, Item], after: Mapping[str, Item], tenant: str) -> bool:
+    """Tell whether a tenant is in both, with the same Application."""
+    return tenant in after and before[tenant][IDENTITY] == after[tenant][IDENTITY]
+
+
+def sizes_at(sizes: list[tuple[float, int]], start: float) -> list[int]:
+    """Return what the size at a moment, or at the first that is known, can be taken for."""
+    moment = max(start, sizes[0][0])
+    before = [size for at, size in sizes if at <= moment - _SAMPLED][-1:]
+    return [*before, *(size for at, size in sizes if moment - _SAMPLED < at <= moment + FIRST_PASS)]
+
+
+def most(limit: RemovalLimit, size: int) -> int:
+    """Return how many of so many may leave within a window, without asking the code that is judged."""
+    return max(limit.min, int(size * limit.max_percent / 100))
 
 
 class Model:
-    """Hears of everything, and says when the invariant breaks."""
+    """Hears of everything, and says when somebody left who should not have."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -75,6 +215,10 @@ class Model:
         self.sizes: list[tuple[float, int]] = []
         self.reads: list[ReadOf] = []
         self.frozen = False
+
+    @property
+    def read(self) -> ReadOf:
+        return self.reads[-1]
 
     def forget(self) -> None:
         """The ledger was lost: nothing is known any more."""
@@ -85,140 +229,112 @@ class Model:
     def of(self, name: SetName) -> Known:
         return self.sets.setdefault(name, Known())
 
-    def read(self, began: float, rows: Rows, process: int, *, doubtful: bool) -> None:
-        self.reads.append(ReadOf(began, {tenant: dict(row) for tenant, row in rows.items()}, process, doubtful))
-        del self.reads[:-400]
+    def is_there(self, read: ReadOf, parameters: Mapping[str, object], tenant: str, item: Item) -> bool:
+        """Tell whether a read found a tenant for an input, with the Application that it has."""
+        row = read.rows.get(tenant)
+        return row is not None and selects(parameters, row) and row[IDENTITY] == item[IDENTITY]
 
-    def answered(
-        self,
-        name: SetName,
-        given: str,
-        parameters: dict[str, object],
-        answer: Answer,
-        now: float,
-        lens: str,
-        held: Iterable[str],
-        unreadable: Iterable[str],
-        *,
-        failing: bool = False,
-    ) -> None:
-        """Hear of an answer that left; `held` are those who were held in this input before it.
+    def check_leaving(self, given: Given, known: Known) -> None:
+        """Check that everybody who left was allowed to."""
+        before = known.answers[given.input]
+        gone = [tenant for tenant in before if not is_same(before, given.answer, tenant)]
+        by_rows = [tenant for tenant in gone if self._left_by_rows(tenant, given, known)]
+        known.left += [Left(given.now, tenant, given.input) for tenant in by_rows]
+        if by_rows and self.policy.mode is not GuardMode.OBSERVE:
+            if self.policy.mode is GuardMode.UPSERT_ONLY:
+                raise Broken(f"{by_rows} left, where nobody may leave without approval")
+            self._check_limits(known, given.now)
+            self._check_last(known, given, by_rows)
 
-        Where the state is `failing`, the answer before it may leave again, whatever the rows say.
-        """
-        known, rows = self.of(name), self.reads[-1].rows
-        before = known.answers.get(given)
-        if failing and before is None:
-            raise Broken("an input was answered for the first time, and that was not written")
-        if failing and answer == before:
-            return
-        if before is not None:
-            self._check_members(before, answer, rows, parameters, known, set(unreadable))
-            gone = [tenant for tenant in before if tenant not in answer]
-            self._check_gone(name, given, gone, answer, now, lens, set(held))
-        else:
-            strangers = [tenant for tenant in answer if not selects(parameters, rows[tenant])]
-            if strangers:
-                raise Broken(f"{strangers} were answered to an input that never had them")
-        known.answers[given], known.parameters[given] = answer, parameters
-        known.asked[given], known.lens[given] = now, lens
-        known.sizes.append((now, self._live_size(known, now)))
-        distinct = {tenant for one in self.sets.values() for answer in one.answers.values() for tenant in answer}
-        self.sizes.append((now, len(distinct)))
-
-    def _live_size(self, known: Known, now: float) -> int:
-        return sum(len(answer) for given, answer in known.answers.items() if now - known.asked[given] < DAY)
-
-    def _check_members(
-        self,
-        before: Answer,
-        answer: Answer,
-        rows: Rows,
-        parameters: Mapping[str, object],
-        known: Known,
-        unreadable: set[str],
-    ) -> None:
-        """Whoever is answered is selected now, or was in the last answer to the very same input, as it was then."""
-        for tenant, item in answer.items():
-            row = rows.get(tenant)
-            current = row is not None and selects(parameters, row) and tenant not in unreadable
-            if tenant not in before and not current:
-                raise Broken(f"{tenant} came, and the input does not select it")
-            if tenant in before and (not current or tenant in known.pinned) and item != before[tenant]:
-                raise Broken(f"{tenant} stays otherwise than it was")
-            if current and tenant not in known.pinned and row is not None and not _same(item, row):
-                raise Broken(f"{tenant} has other parameters than its row: {item}, {row}")
-
-    def _check_gone(
-        self, name: SetName, given: str, gone: list[str], answer: Answer, now: float, lens: str, held: set[str]
-    ) -> None:
-        known = self.of(name)
-        by_rows: list[str] = []
-        for tenant in gone:
-            if self.frozen or known.frozen:
-                raise Broken(f"{tenant} left while removals were frozen")
-            if tenant in known.pinned:
-                raise Broken(f"{tenant} left and was pinned")
-            begin, end = known.approved.get(tenant, (0.0, -1.0))
-            if begin <= now < end:
-                continue
-            if tenant in held:
-                raise Broken(f"{tenant} was held, and left without approval")
-            if self._has_moved(known, given, tenant):
-                continue
-            self._check_settled(known, given, tenant, lens)
-            by_rows.append(tenant)
-        known.left += [Left(now, tenant, given) for tenant in by_rows]
-        if by_rows:
-            self._check_limits(known, now)
-            self._check_last(known, given, answer, by_rows, now)
-
-    def _has_moved(self, known: Known, given: str, tenant: str) -> bool:
-        """Whether another input selects it now, and every one that was answered lately and does had it."""
-        row = self.reads[-1].rows.get(tenant)
-        if row is None:
+    def _left_by_rows(self, tenant: str, given: Given, known: Known) -> bool:
+        """Tell whether somebody left who counts; raises Broken if it was not allowed to."""
+        if tenant in known.pinned or tenant in self.read.unreadable:
+            raise Broken(f"{tenant} left, and is pinned or cannot be read")
+        if self.policy.mode is GuardMode.OBSERVE:
+            return True
+        if self.frozen or known.frozen or self.read.doubtful:
+            raise Broken(f"{tenant} left while removals were frozen, or while a row may have been anybody's")
+        if tenant in given.held:
+            self._use_approval(tenant, given, known)
             return False
-        others = [one for one in known.answers if one != given and selects(known.parameters[one], row)]
-        return bool(others) and any(tenant in known.answers[one] for one in others)
+        is_renamed = tenant in given.answer
+        if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
+            if any(tenant not in known.answers[one] for one in others):
+                raise Broken(f"{tenant} moved away before each of {others} had it")
+            return False
+        self._check_settled(known, given, tenant)
+        if known.is_approved(tenant, given.now):
+            self._use_approval(tenant, given, known)
+            return False
+        self._check_lens(known, given, tenant)
+        return True
 
-    def _check_settled(self, known: Known, given: str, tenant: str, lens: str) -> None:
-        if known.lens[given] != lens:
-            raise Broken(f"{tenant} left across another lens")
-        latest, without = self.reads[-1], 0
-        first = latest.began
+    def _use_approval(self, tenant: str, given: Given, known: Known) -> None:
+        if not known.is_approved(tenant, given.now):
+            raise Broken(f"{tenant} was held, and left without approval")
+        known.approved[tenant].used = True
+        if tenant in given.answer:
+            known.renamed.add(tenant)
+
+    def _check_settled(self, known: Known, given: Given, tenant: str) -> None:
+        item, without = known.answers[given.input][tenant], 0
+        first = self.read.began
         for read in reversed(self.reads):
-            row = read.rows.get(tenant)
-            there = row is not None and selects(known.parameters[given], row)
-            if there or read.doubtful or read.process != latest.process:
+            there = self.is_there(read, given.parameters, tenant, item) or tenant in read.unreadable
+            if there or read.doubtful or read.process != self.read.process:
                 break
             first, without = read.began, without + 1
-        if without < 2 or latest.began - first < self.policy.settle:
-            raise Broken(f"{tenant} left after {without} reads in {latest.began - first} s")
+        if without < 2 or self.read.began - first < self.policy.settle:
+            raise Broken(f"{tenant} left after {without} reads in {self.read.began - first} s")
+
+    def _check_lens(self, known: Known, given: Given, tenant: str) -> None:
+        """Whoever went missing did so in a read through the lens of the answer before."""
+        item, first = known.answers[given.input][tenant], self.read
+        for read in reversed(self.reads):
+            if self.is_there(read, given.parameters, tenant, item):
+                break
+            first = read
+        answered = [lens for number, lens in known.lenses[given.input] if number < first.number][-1:]
+        if answered and answered[0] != first.lens_for(given.parameters):
+            raise Broken(f"{tenant} left, and had gone missing together with another lens")
 
     def _check_limits(self, known: Known, now: float) -> None:
         for limit in self.policy.limits:
-            start = now - limit.window.total_seconds()
-            lost = sum(one.at > start for one in known.left)
-            if not limit.allows(lost, _largest(known.sizes, start)):
-                raise Broken(f"{lost} of {_largest(known.sizes, start)} left within {limit}")
-            distinct = {one.tenant for each in self.sets.values() for one in each.left if one.at > start}
-            if not limit.allows(len(distinct), _largest(self.sizes, start)):
-                raise Broken(f"{len(distinct)} of all {_largest(self.sizes, start)} left within {limit}")
+            for of, lost, sizes in self.counted(known, limit, now, ()):
+                if lost > most(limit, max(sizes)):
+                    raise Broken(f"{lost} of {max(sizes)} of {of} left within {limit}")
 
-    def _check_last(self, known: Known, given: str, answer: Answer, gone: list[str], now: float) -> None:
-        if known.parameters[given].get("allowEmpty"):
-            return
-        others = [one for one in known.answers if one != given and now - known.asked[one] < DAY]
-        if not answer and not any(known.answers[one] for one in others):
+    def counted(
+        self, known: Known, limit: RemovalLimit, now: float, more: Iterable[str]
+    ) -> list[tuple[str, int, list[int]]]:
+        """Return what counts for a limit: whom of, how many left with `more`, and what their size can be taken for."""
+        start = now - limit.window.total_seconds()
+        leaving = list(more)
+        own = [one for one in known.left if one.at > start]
+        distinct = {one.tenant for each in self.sets.values() for one in each.left if one.at > start}
+        return [
+            ("the set", len(own) + len(leaving), sizes_at(known.sizes, start)),
+            ("the source", len(distinct | set(leaving)), sizes_at(self.sizes, start)),
+        ]
+
+    def _check_last(self, known: Known, given: Given, gone: list[str]) -> None:
+        others = any(known.answers[one] for one in known.live(given.now, given.input))
+        if not (given.answer or others or given.parameters.get("allowEmpty")):
             raise Broken(f"{gone} were the last")
 
+    def note(self, given: Given, known: Known) -> None:
+        """Remember an answer that was judged."""
+        name, now = given.input, given.now
+        known.answers[name], known.parameters[name] = given.answer, given.parameters
+        known.asked[name] = now
+        if now - known.first.setdefault(name, now) >= POLL:
+            known.polled.add(name)
+        known.admitted.pop(name, None)
+        known.lenses.setdefault(name, []).append((self.read.number, self.read.lens_for(given.parameters)))
+        known.sizes.append((now, known.size(now, name)))
+        self.count(now)
 
-def _largest(sizes: list[tuple[float, int]], start: float) -> int:
-    """Return the size at a moment, or at the first that is known; the largest that it can be taken for."""
-    moment = max(start, sizes[0][0])
-    before = [size for at, size in sizes if at <= moment][-1:]
-    return max([*before, *(size for at, size in sizes if moment - SAMPLED <= at <= moment + SAMPLED)])
-
-
-def _same(item: Mapping[str, object], row: Mapping[str, str]) -> bool:
-    return all(item[name] == value for name, value in row.items())
+    def count(self, now: float) -> None:
+        """Remember how many tenants there are in all answers together."""
+        distinct = {tenant for one in self.sets.values() for answer in one.answers.values() for tenant in answer}
+        self.sizes.append((now, len(distinct)))

@@ -322,6 +322,19 @@ async def test_a_drop_hidden_behind_a_restart_with_something_else_is_held_howeve
     assert [event.kind for event in here.store._events].count(EventKind.WENT_BACK) == went_back
 
 
+async def test_a_drop_hidden_behind_another_type_of_a_column_is_held_also_without_a_restart() -> None:
+    here = await Here().start()
+    here.read([{"tenant": f"t{n:03}", "size": "1"} for n in range(100)], columns_of(tenant=Kind.TEXT, size=Kind.TEXT))
+    await here.ask_twice({"size": "1"})
+    retyped: Rows = [{"tenant": f"t{n:03}", "size": 1 if n else 10} for n in range(100)]
+    for _ in range(2):
+        here.read(retyped, columns_of(tenant=Kind.TEXT, size=Kind.NUMBER))
+        here.clock.pass_by(seconds=here.policy.settle + 1)
+
+    assert len(await here.ask({"size": "1"})) == 100
+    assert rules(here) == {Rule.LENS}
+
+
 async def test_a_drop_hidden_behind_a_restart_alone_has_to_settle_and_to_keep_the_limits() -> None:
     here = await begun(100)
     here = await here.restarted()
@@ -571,6 +584,34 @@ async def test_a_prepared_answer_is_good_until_rows_change_or_somebody_speaks() 
     assert not reply.ticket.is_good()
 
 
+async def test_who_was_approved_ahead_of_another_lens_leaves_without_a_change_of_rows() -> None:
+    here = await begun(100)
+    await here.say.approve(Subject("prod", tenants=["t099"]), ME)
+    here = await here.restarted(shape="another")
+    here.read(rows(99), COLUMNS)
+    reply = await here.reply()
+    assert here.held() == ["t099"]
+
+    here.read(rows(99), COLUMNS)
+
+    assert not reply.ticket.is_good()
+    assert "t099" not in await here.ask()
+
+
+async def test_who_could_not_be_read_and_then_goes_leaves_without_a_change_of_another_row() -> None:
+    here = await begun(100)
+    here = await here.restarted()
+    spoiled: Rows = [*rows(99), {"tenant": "t099", "status": "a\nb", "region": "eu"}]
+    here.read(spoiled, COLUMNS)
+    reply = await here.reply()
+    assert reply.ticket.is_good()
+
+    here.read(rows(99), COLUMNS)
+
+    assert not reply.ticket.is_good()
+    assert "t099" not in await after(here, rows(99))
+
+
 async def test_an_answer_that_has_not_settled_is_decided_anew_with_each_read() -> None:
     here = await begun(100)
     here.read(rows(99), COLUMNS)
@@ -638,6 +679,16 @@ async def test_a_change_of_identity_is_a_removal() -> None:
 
     assert {one["region"] for one in (await here.ask()).values()} == {"eu"}
     assert len(here.held()) == 100
+
+
+async def test_who_comes_again_under_another_name_is_counted_as_one_who_is_there() -> None:
+    here = await begun(100, policy=policy(identity=["region"]))
+    moved = [*rows(98), *({**row, "region": "us"} for row in rows(100)[98:])]
+
+    now = await after(here, moved)
+
+    assert (len(now), len(here.own().losses)) == (100, 2)
+    assert here.ledger.source.present == 100
 
 
 async def test_an_unknown_field_of_the_identity_is_an_error_that_names_the_known() -> None:

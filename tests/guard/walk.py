@@ -6,31 +6,105 @@ import argparse
 import random
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-from tests.guard.world import ACTIONS, Broken, World, told
+from tests.guard.model import Broken
+from tests.guard.world import ACTIONS, LIVES, World
 
-_A_LIFE = 500
+Step: TypeAlias = "tuple[str, int, int]"
+
+_A_LIFE = 150
 """Steps after which a world begins anew."""
+
+_SHORTENING = 40.0
+"""Seconds for which a shorter history is looked for."""
+
+
+class Walked(Broken):
+    """A walk that ended where the invariant broke."""
+
+    def __init__(self, why: str, life: int, steps: Sequence[Step]) -> None:
+        super().__init__(why)
+        self.life = life
+        self.steps = steps
+
+    @property
+    def way(self) -> str:
+        """What broke, without tenants and numbers."""
+        return " ".join(word for word in str(self.args[0]).rpartition(": ")[2].split() if word.isalpha())
+
+    def __str__(self) -> str:
+        """Write it so that it can be taken again."""
+        return f"{self.args[0]}\nreplay({self.life}, {list(self.steps)!r})"
 
 
 def walk(steps: int, seed: int) -> str:
-    """Take so many steps and return what was seen; raises Broken, with the steps that led there."""
+    """Take so many steps and return what was seen; raises Walked, with all steps of the life in which it broke."""
     chance = random.Random(seed)
     names, weights = list(ACTIONS), list(ACTIONS.values())
-    taken = answers = left = 0
+    taken = answers = left = life = 0
     while taken < steps:
-        world = World()
+        world = World(life)
         try:
             for _ in range(min(_A_LIFE, steps - taken)):
                 world.do(chance.choices(names, weights)[0], chance.randrange(10), chance.randrange(10))
                 taken += 1
         except Broken as broken:
-            raise Broken(f"seed {seed}, step {taken}: {broken}\n{told(world)}") from None
+            raise Walked(f"seed {seed}, step {taken}: {broken}", life, world.taken) from None
         finally:
             answers += sum(len(known.answers) for known in world.model.sets.values())
             left += sum(len(known.left) for known in world.model.sets.values())
             world.close()
+        life = (life + 1) % len(LIVES)
     return f"{taken} steps, seed {seed}: {left} tenants left by rows alone, in {answers} inputs; the invariant held."
+
+
+def replay(life: int, steps: Sequence[Step]) -> None:
+    """Take steps again; raises Walked where the invariant breaks."""
+    world = World(life)
+    try:
+        for step in steps:
+            world.do(*step)
+    except Broken as broken:
+        raise Walked(str(broken), life, list(world.taken)) from None
+    finally:
+        world.close()
+
+
+def shortest(broken: Walked, seconds: float = _SHORTENING) -> Walked:
+    """Return the shortest history found in some time that breaks the invariant in the same way."""
+    until = time.monotonic() + seconds
+
+    def is_late() -> bool:
+        return time.monotonic() > until
+
+    found = _again(broken, broken.steps) or broken
+    part = len(found.steps) // 2
+    while part and not is_late():
+        shorter = _without_parts(found, part, is_late)
+        if len(shorter.steps) == len(found.steps):
+            part //= 2
+        found = shorter
+    return found
+
+
+def _without_parts(found: Walked, part: int, is_late: Callable[[], bool]) -> Walked:
+    """Leave out every run of so many steps that is not needed, the last first."""
+    at = len(found.steps) - part
+    while at >= 0 and not is_late():
+        shorter = _again(found, [*found.steps[:at], *found.steps[at + part :]])
+        found = shorter or found
+        at = min(at - part, len(found.steps) - part) if at else -1
+    return found
+
+
+def _again(like: Walked, steps: Sequence[Step]) -> Walked | None:
+    try:
+        replay(like.life, steps)
+    except Walked as broken:
+        return broken if broken.way == like.way else None
+    return None
 
 
 def main() -> int:
@@ -38,11 +112,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--as-it-is", action="store_true", help="do not look for a shorter history")
     asked = parser.parse_args()
     try:
         print(walk(asked.steps, asked.seed))
-    except Broken as broken:
-        print(broken, file=sys.stderr)
+    except Walked as broken:
+        print(broken.args[0], file=sys.stderr)
+        print(broken if asked.as_it_is else shortest(broken), file=sys.stderr)
         return 1
     return 0
 

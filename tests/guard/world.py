@@ -6,61 +6,67 @@ Every step is a name and two small numbers, so that a random walk and Hypothesis
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import json
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any, NamedTuple, TypeVar
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import EditedInput, NotReady, RequestRefused, StateUnwritable
+from tenantry.core.errors import EditedInput, LastGoodIncomplete, NotReady, RequestRefused, StateUnwritable
+from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import SetName
-from tenantry.service.approving import Speaker, Subject
+from tenantry.service.answering import Reply
 from tests.builders import columns_of
 from tests.fakes import FakeStore
 from tests.guard.here import Here, policy
-from tests.guard.model import Broken, Model
+from tests.guard.model import IDENTITY, Broken, Given, ReadOf
+from tests.guard.people import People
+from tests.guard.reasons import Judge
+from tests.guard.requests import EDITED, REQUESTS, text_of
 
 T = TypeVar("T")
-NAMES = ("plan", "region", "status", "tenant")
-COLUMNS = columns_of(**dict.fromkeys(NAMES, Kind.TEXT))
-ME = Speaker("me", "a reason")
-PROD, STAGING = SetName("argocd", "prod"), SetName("staging", "prod")
-MATRIX = SetName("argocd", "regions")
-REQUESTS: tuple[tuple[SetName, dict[str, object]], ...] = (
-    (PROD, {}),
-    (PROD, {}),
-    (STAGING, {"status": "active"}),
-    (MATRIX, {"region": "eu"}),
-    (MATRIX, {"region": "us"}),
-    (SetName("argocd", "free"), {"status": "active", "allowEmpty": True}),
-)
-EDITED: tuple[tuple[SetName, dict[str, object]], ...] = (
-    (PROD, {"status": "active"}),
-    (STAGING, {"region": "eu"}),
-    (MATRIX, {"region": "ap"}),
-)
+NAMES = ("plan", "region", "size", "status", "subdomain", "tenant")
 SECONDS = (1.0, 2.0, 5.0, 31.0, 61.0, 61.0, 1200.0, 3700.0, 90_000.0, 700_000.0)
-REGIONS = ("eu", "us", "ap")
-MANY = 60
 
 
-class World:
+class Life(NamedTuple):
+    """How a world begins, and what its guard does."""
+
+    many: int = 60
+    mode: GuardMode = GuardMode.HOLD
+    settle: float = 60.0
+
+
+LIVES = (
+    Life(),
+    Life(),
+    Life(24),
+    Life(),
+    Life(4),
+    Life(mode=GuardMode.UPSERT_ONLY),
+    Life(settle=0.0),
+    Life(2),
+    Life(24, GuardMode.OBSERVE),
+    Life(24),
+)
+
+
+class World(People):
     """The guard, the model, and what happens to both."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: int = 0) -> None:
+        how = LIVES[life % len(LIVES)]
+        super().__init__(how.many)
+        self.life = life
         self.loop = asyncio.new_event_loop()
-        self.policy = policy()
-        self.model = Model(self.policy)
-        self.rows = {f"t{n:02}": self._row(n) for n in range(MANY)}
-        self.backup = dict(self.rows)
-        self.unreadable: set[str] = set()
-        self.nameless = False
-        self.process = 0
-        self.edits = 0
-        self.lsn = 1000
+        self.policy = policy(how.mode, how.settle, identity=(IDENTITY,))
+        self.model = Judge(self.policy)
+        self.process = self.edits = 0
+        self.lsn = 1 << 30
+        self.silent: set[int] = set()
+        self.prepared: dict[tuple[SetName, str], tuple[int, Reply]] = {}
         self.taken: list[tuple[str, int, int]] = []
-        self.here = self._run(Here(self.policy).start())
+        self.here = self.run(Here(self.policy).start())
         self.read(0, 0)
 
     def close(self) -> None:
@@ -72,75 +78,9 @@ class World:
         self.taken.append((action, a, b))
         getattr(self, action)(a, b)
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for a result."""
         return self.loop.run_until_complete(work)
-
-    def _row(self, n: int) -> dict[str, str]:
-        return {"status": "active", "region": REGIONS[n % 2], "plan": "pro"}
-
-    def _tenant(self, a: int, b: int) -> str:
-        return f"t{(a * 10 + b) % MANY:02}"
-
-    # --- rows ------------------------------------------------------------------------------------------------------
-
-    def insert(self, a: int, b: int) -> None:
-        self.rows.setdefault(self._tenant(a, b), self._row(a))
-
-    def delete(self, a: int, b: int) -> None:
-        self.rows.pop(self._tenant(a, b), None)
-
-    def delete_some(self, a: int, b: int) -> None:
-        for tenant in list(self.rows)[b : b + a % 5]:
-            del self.rows[tenant]
-
-    def delete_half(self, a: int, b: int) -> None:
-        self.backup = dict(self.rows)
-        for tenant in list(self.rows)[:: 1 + a % 3]:
-            del self.rows[tenant]
-
-    def put_back(self, a: int, b: int) -> None:
-        for tenant in [one for one in self.backup if one not in self.rows][: a + 1]:
-            self.rows[tenant] = self.backup[tenant]
-
-    def change(self, a: int, b: int) -> None:
-        tenant = self._tenant(a, b)
-        if tenant in self.rows:
-            self.rows[tenant] = {**self.rows[tenant], "plan": f"plan-{b}"}
-
-    def move(self, a: int, b: int) -> None:
-        tenant = self._tenant(a, b)
-        if tenant in self.rows:
-            self.rows[tenant] = {**self.rows[tenant], "region": REGIONS[b % 3]}
-
-    def retire(self, a: int, b: int) -> None:
-        tenant = self._tenant(a, b)
-        if tenant in self.rows:
-            self.rows[tenant] = {**self.rows[tenant], "status": "inactive" if b % 2 else "active"}
-
-    def retire_all(self, a: int, b: int) -> None:
-        self.rows = {tenant: {**row, "status": "inactive"} for tenant, row in self.rows.items()}
-
-    def revive_all(self, a: int, b: int) -> None:
-        self.rows = {tenant: {**row, "status": "active"} for tenant, row in self.rows.items()}
-
-    def rewrite_ids(self, a: int, b: int) -> None:
-        self.backup = dict(self.rows)
-        self.rows = {f"{tenant}-x": row for tenant, row in self.rows.items() if not tenant.endswith("-x")}
-
-    def restore(self, a: int, b: int) -> None:
-        self.rows = {f"t{n:02}": self._row(n) for n in range(MANY)}
-
-    def spoil(self, a: int, b: int) -> None:
-        tenant = self._tenant(a, b)
-        if tenant in self.rows:
-            self.unreadable.add(tenant)
-
-    def mend(self, a: int, b: int) -> None:
-        self.unreadable.clear()
-        self.nameless = False
-
-    def lose_an_id(self, a: int, b: int) -> None:
-        self.nameless = True
 
     # --- time and reads --------------------------------------------------------------------------------------------
 
@@ -150,19 +90,23 @@ class World:
     def read(self, a: int, b: int) -> None:
         self.lsn += 1
         self.here.position = replace(self.here.position, lsn=self.lsn)
-        rows: list[dict[str, object]] = [
-            # A line break is no text of a field: the row cannot be used.
-            {"tenant": tenant, **row, **({"plan": "a\nb"} if tenant in self.unreadable else {})}
-            for tenant, row in self.rows.items()
-        ]
-        if self.nameless:
-            rows.append({"tenant": "", **self._row(0)})
-        snapshot = self.here.read(sorted(rows, key=lambda row: str(row["tenant"])), COLUMNS)
-        served = {
+        kinds = {**dict.fromkeys(NAMES, Kind.TEXT), "size": self.kind}
+        try:
+            snapshot = self.here.read(self.as_read(), columns_of(**kinds))
+        except LastGoodIncomplete:
+            return
+        rows = {
             tenant: {name: str(value) for name, value in zip(NAMES, found.values, strict=True) if name != "tenant"}
             for tenant, found in snapshot.tenants.items()
         }
-        self.model.read(self.here.clock.monotonic(), served, self.process, doubtful=self.nameless)
+        unreadable = frozenset(row.tenant for row in snapshot.quarantined if row.tenant and not row.kept)
+        began, number = self.here.clock.monotonic(), len(self.model.reads)
+        doubtful = self.nameless
+        self.model.found(ReadOf(number, began, rows, self.process, self._lens(), self.kind.value, doubtful, unreadable))
+
+    def _lens(self) -> str:
+        origin = self.here.guarding.watching.origin(self.here.position)
+        return f"{self.here.shape}/{self.here.position.source}/{origin}"
 
     def read_for_long(self, a: int, b: int) -> None:
         for _ in range(2):
@@ -177,124 +121,127 @@ class World:
         self._ask(*REQUESTS[a % len(REQUESTS)])
 
     def poll(self, a: int, b: int) -> None:
-        for request in REQUESTS:
-            self._ask(*request)
-            self.here.clock.pass_by(seconds=0.1)
+        for number, request in enumerate(REQUESTS):
+            if number not in self.silent:
+                self._ask(*request)
+                self.here.clock.pass_by(seconds=0.1)
+
+    def settle(self, a: int, b: int) -> None:
+        """Let what happened take effect: everybody asks before and after the time of settling."""
+        self.read(a, b)
+        self.poll(a, b)
+        self.here.clock.pass_by(seconds=61)
+        self.read(a, b)
+        self.poll(a, b)
+
+    def lose(self, a: int, b: int) -> None:
+        """Delete up to nine, and let it take effect."""
+        self.delete_some(a, b)
+        self.settle(a, b)
+
+    def rename_and_lose(self, a: int, b: int) -> None:
+        """Give a tenant another Application, and delete it as soon as it has that."""
+        self.rename(a, b)
+        self.settle(a, b)
+        self.delete(a, b)
+        self.read(a, b)
+        self.poll(a, b)
+
+    def lose_and_retype(self, a: int, b: int) -> None:
+        """Delete a few, and give a column another type before they have settled."""
+        self.delete_some(a % 3, b)
+        self.read(a, b)
+        self.poll(a, b)
+        self.retype(a, b)
+        self.settle(a, b)
 
     def ask_otherwise(self, a: int, b: int) -> None:
         self._ask(*EDITED[a % len(EDITED)])
 
+    def fall_silent(self, a: int, b: int) -> None:
+        """From now on one input is not asked for: its generator was removed."""
+        self.silent.add(a % len(REQUESTS))
+
+    def ask_all(self, a: int, b: int) -> None:
+        self.silent.clear()
+
+    def tidy(self, a: int, b: int) -> None:
+        """Do what the service does now and then: write down who asks, forget previews."""
+        self.run(self.here.guarding.touch())
+        for name in list(self.model.sets):
+            self.model.previews_ended(name, list(self.here.own(name).baselines))
+
     def _ask(self, name: SetName, parameters: dict[str, object]) -> None:
-        given = str(sorted((key, value) for key, value in parameters.items() if key != "allowEmpty"))
-        held = self._held(name, parameters)
-        unreadable = [row.tenant for row in self.here.snapshots.seen().quarantined if row.tenant and not row.kept]
+        key = (name, text_of(parameters))
+        before = dict(self.here.own(name).holds)
+        number, prepared = self.prepared.pop(key, (0, None))
         try:
-            answer = self._run(self.here.ask(parameters, name))
-        except (EditedInput, NotReady, RequestRefused):
+            # Until the next read it may be sent though it would be decided otherwise.
+            good = prepared is not None and prepared.ticket.is_good() and number < self.model.read.number
+            reply = self.run(self.here.reply(parameters, name))
+        except EditedInput:
+            self.model.refused(*key, parameters, self.here.ledger.now())
             return
-        now, failing = self.here.ledger.now(), self.here.store.broken is not None
-        self.model.answered(name, given, parameters, answer, now, self._lens(), held, unreadable, failing=failing)
-
-    def _held(self, name: SetName, parameters: dict[str, object]) -> list[str]:
-        shown = {key: value for key, value in parameters.items() if key != "allowEmpty"}
-        text = msgspec.json.encode(shown, order="sorted").decode()
-        return [
-            tenant
-            for (given, tenant), hold in self.here.own(name).holds.items()
-            if given == text and str(hold.rule) != "replacement"
-        ]
-
-    def _lens(self) -> str:
-        return f"{self.here.shape}/{self.here.position.source}/{self.here.guarding.watching.origin(self.here.position)}"
-
-    # --- people ----------------------------------------------------------------------------------------------------
-
-    def approve(self, a: int, b: int) -> None:
-        name, tenant = REQUESTS[b % len(REQUESTS)][0], self._tenant(a, b)
-        seconds = (60.0, 7200.0, None)[b % 3]
-        if self._said(
-            lambda: self.here.say.approve(Subject(name.application_set, name.consumer, [tenant]), ME, seconds)
-        ):
-            now = self.here.ledger.now()
-            self.model.of(name).approved[tenant] = (now, now + (seconds or 24 * 3600.0) + 1)
-
-    def approve_held(self, a: int, b: int) -> None:
-        name = REQUESTS[b % len(REQUESTS)][0]
-        own = self.here.own(name)
-        numbers = sorted({hold.decision for hold in own.holds.values()})
-        if not numbers:
+        except (NotReady, RequestRefused):
             return
-        number = numbers[a % len(numbers)]
-        tenants = {hold.tenant for hold in own.holds.values() if hold.decision == number}
-        subject = Subject(name.application_set, name.consumer, decision=number)
-        if self._said(lambda: self.here.say.approve(subject, ME)):
-            now = self.here.ledger.now()
-            self.model.of(name).approved |= dict.fromkeys(tenants, (now, now + 24 * 3600.0 + 1))
+        failing = self.here.store.broken is not None
+        if good and prepared is not None and not failing and prepared.answer.body != reply.answer.body:
+            raise Broken(f"{key} was answered otherwise than what was prepared for it")
+        answer = {item["tenant"]: item for item in json.loads(reply.answer.body)["output"]["parameters"]}
+        after = dict(self.here.own(name).holds)
+        now = self.here.ledger.now()
+        self.model.answered(Given(*key, parameters, answer, now, before, after), failing=failing)
+        if not failing:
+            self.prepared[key] = (self.model.read.number, reply)
 
-    def withdraw(self, a: int, b: int) -> None:
-        name = REQUESTS[b % len(REQUESTS)][0]
-        if self._said(lambda: self.here.say.withdraw(Subject(name.application_set, name.consumer), ME)):
-            for tenant in self._unused_before(name):
-                self.model.of(name).approved.pop(tenant, None)
-
-    def _unused_before(self, name: SetName) -> list[str]:
-        kept = self.here.own(name).approvals
-        return [tenant for tenant in self.model.of(name).approved if tenant not in kept]
-
-    def freeze(self, a: int, b: int) -> None:
-        if a % 2:
-            if self._said(lambda: self.here.say.freeze(None, ME)):
-                self.model.frozen = True
-        elif self._said(lambda: self.here.say.freeze(Subject("prod", "argocd"), ME)):
-            self.model.of(PROD).frozen = True
-
-    def unfreeze(self, a: int, b: int) -> None:
-        if self._said(lambda: self.here.say.unfreeze(None, ME)):
-            self.model.frozen = False
-        if self._said(lambda: self.here.say.unfreeze(Subject("prod", "argocd"), ME)):
-            self.model.of(PROD).frozen = False
-
-    def pin(self, a: int, b: int) -> None:
-        tenant = self._tenant(a, b)
-        if self._said(lambda: self.here.say.pin(Subject("prod", "argocd", [tenant]), ME)):
-            self.model.of(PROD).pinned.add(tenant)
-
-    def unpin(self, a: int, b: int) -> None:
-        for tenant in sorted(self.model.of(PROD).pinned):
-            if self._said(lambda tenant=tenant: self.here.say.unpin(Subject("prod", "argocd", [tenant]), ME)):  # type: ignore[misc]
-                self.model.of(PROD).pinned.discard(tenant)
-
-    def _said(self, speak: Callable[[], Coroutine[Any, Any, object]]) -> bool:
-        try:
-            self._run(speak())
-        except RequestRefused:
-            return False
-        return True
+    def ask_again(self, a: int, b: int) -> None:
+        """Ask twice in one moment: nothing has changed, so but for whom somebody let go the answer has not."""
+        name, parameters = REQUESTS[a % len(REQUESTS)]
+        bodies = []
+        for _ in range(2):
+            self._ask(name, parameters)
+            bodies += [one.answer.body for _, one in [self.prepared.get((name, text_of(parameters)), (0, None))] if one]
+        if len(set(bodies)) > 1 and not self.model.of(name).approved:
+            raise Broken(f"{name} was answered otherwise at once")
 
     # --- faults ----------------------------------------------------------------------------------------------------
 
     def restart(self, a: int, b: int) -> None:
         self._restart()
 
+    def restart_later(self, a: int, b: int) -> None:
+        """Start on a machine whose clock is hours away."""
+        self.here.clock.pass_by(seconds=SECONDS[a % len(SECONDS)])
+        self._restart()
+
     def _restart(self, **changed: Any) -> None:  # noqa: ANN401 -- the fields of Here
         self.process += 1
+        self.prepared.clear()
         self.here.clock.pass_by(seconds=1)
-        self.here = self._run(self.here.restarted(**changed))
+        self.here = self.run(self.here.restarted(**changed))
         self.read(0, 0)
 
     def edit_configuration(self, a: int, b: int) -> None:
+        """Edit the configuration, and lose a few tenants in the same moment."""
         self.edits += 1
+        self.delete_some(a % 3, b)
         self._restart(shape=f"shape-{self.edits}")
 
     def another_database(self, a: int, b: int) -> None:
-        source = f"system/{a % 2}/organization"
-        self._restart(position=replace(self.here.position, source=source))
+        self.delete_some(a % 3, b)
+        self._restart(position=replace(self.here.position, source=f"system/{a % 2}/organization"))
 
     def restore_a_backup(self, a: int, b: int) -> None:
         """Last night's data: fewer tenants, at an earlier position."""
         self.rows = dict(list(self.rows.items())[: max(1, len(self.rows) - a)])
         self.lsn = max(1, self.lsn - (1 << 21))
         self._restart(position=replace(self.here.position, lsn=self.lsn))
+
+    def spoil_held(self, a: int, b: int) -> None:
+        """Make rows unusable whose tenants are held, and start anew: nobody remembers what they had."""
+        held = {tenant for own in self.here.ledger.sets.values() for _, tenant in own.holds}
+        self.unreadable |= {tenant for tenant in held if tenant in self.rows}
+        self._restart()
 
     def lose_the_ledger(self, a: int, b: int) -> None:
         self.model.forget()
@@ -310,47 +257,64 @@ class World:
 
 
 ACTIONS: dict[str, int] = {
-    "ask": 30,
-    "poll": 40,
-    "read": 15,
-    "read_for_long": 25,
-    "wait": 20,
-    "insert": 10,
+    # time, reads and requests
+    "ask": 20,
+    "ask_again": 5,
+    "poll": 14,
+    "settle": 18,
+    "lose": 22,
+    "rename_and_lose": 4,
+    "lose_and_retype": 4,
+    "read": 16,
+    "read_for_long": 10,
+    "wait": 24,
+    "ask_otherwise": 4,
+    "fall_silent": 2,
+    "ask_all": 3,
+    "tidy": 2,
+    # rows
+    "insert": 6,
+    "flood": 3,
     "delete": 10,
-    "delete_some": 4,
+    "delete_some": 6,
     "delete_half": 2,
-    "put_back": 8,
-    "change": 8,
-    "move": 8,
-    "retire": 8,
+    "delete_again": 6,
+    "put_back": 12,
+    "change": 6,
+    "rename": 4,
+    "rename_some": 3,
+    "move": 6,
+    "move_some": 4,
+    "retire": 6,
     "retire_all": 1,
-    "revive_all": 2,
-    "rewrite_ids": 1,
-    "restore": 3,
-    "spoil": 3,
-    "mend": 4,
-    "lose_an_id": 1,
-    "ask_otherwise": 3,
-    "approve": 6,
-    "approve_held": 4,
+    "revive_all": 4,
+    "rewrite_ids": 2,
+    "replace_all": 2,
+    "restore": 6,
+    "retype": 3,
+    "resize": 3,
+    "spoil": 4,
+    "mend": 6,
+    "lose_an_id": 2,
+    # people
+    "approve": 4,
+    "approve_gone": 5,
+    "approve_held": 8,
     "withdraw": 2,
+    "admit": 3,
     "freeze": 1,
-    "unfreeze": 3,
-    "pin": 2,
-    "unpin": 2,
+    "unfreeze": 6,
+    "pin": 3,
+    "pin_gone": 3,
+    "unpin": 4,
+    # faults
     "restart": 3,
-    "edit_configuration": 1,
-    "another_database": 1,
-    "restore_a_backup": 1,
+    "spoil_held": 3,
+    "restart_later": 1,
+    "edit_configuration": 3,
+    "another_database": 2,
+    "restore_a_backup": 2,
     "lose_the_ledger": 1,
     "fail_to_write": 2,
 }
 """Every kind of step, and how often a random walk takes it."""
-
-
-def told(world: World, last: int = 60) -> str:
-    """Write the last steps, as `replay` takes them."""
-    return repr(world.taken[-last:])
-
-
-__all__ = ["ACTIONS", "Broken", "World", "told"]

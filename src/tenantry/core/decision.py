@@ -75,6 +75,9 @@ class Asked:
     cause: Callable[[Read], str] = lambda _: ""
     """Says what the read found by which tenants went missing."""
 
+    lens_since: int = 0
+    """The number of the first read of this process since which nothing but rows has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -241,16 +244,29 @@ class _Judgement:
         """Find out whether a missing tenant stays, leaves, or wants to."""
         asked = self._asked
         since = asked.absences.get(tenant)
-        if tenant in asked.unreadable or tenant in self._own.pins:
-            self._kept.add(tenant)
-            return
-        self._absences[tenant] = since or asked.read
-        if self._policy.mode is GuardMode.OBSERVE:
-            self._wanting.append(tenant)
-            return
+        stays = tenant in asked.unreadable or tenant in self._own.pins
+        if not stays:
+            self._absences[tenant] = since or asked.read
+            if self._policy.mode is GuardMode.OBSERVE:
+                self._wanting.append(tenant)
+                return
         self._kept.add(tenant)
-        if not asked.doubtful:
+        if self._is_across_lenses(tenant, since):
+            self._hold((tenant,), Excess(Rule.LENS, _OTHER_LENS.format(difference(self._baseline.lens, asked.lens))))
+        elif asked.doubtful and not stays:
+            self._unsettled.append(tenant)
+        elif not stays:
             self._judge_doubtless(tenant, since, renamed=renamed)
+
+    def _is_across_lenses(self, tenant: str, since: Read | None) -> bool:
+        """Tell whether a tenant went missing with something else than rows, which is seen by this decision alone."""
+        asked = self._asked
+        return (
+            asked.lens != self._baseline.lens
+            and (since is None or since.number >= asked.lens_since)
+            and (asked.input, tenant) not in self._own.holds
+            and self._policy.mode is not GuardMode.OBSERVE
+        )
 
     def _judge_doubtless(self, tenant: str, since: Read | None, *, renamed: bool) -> None:
         asked = self._asked
@@ -258,8 +274,6 @@ class _Judgement:
         if (asked.input, tenant) in self._own.holds:
             if word and not self._frozen:
                 self._leave(tenant, word)
-        elif since is None and asked.lens != self._baseline.lens:
-            self._hold((tenant,), Excess(Rule.LENS, _OTHER_LENS.format(difference(self._baseline.lens, asked.lens))))
         elif not renamed and (others := asked.elsewhere(tenant)):
             self._move(tenant, others)
         elif since is None or not self._is_settled(since):
@@ -290,7 +304,13 @@ class _Judgement:
         asked = self._asked
         self._began += [
             Hold(
-                asked.input, tenant, why.rule, asked.now, self._number, why.because, asked.cause(self._absences[tenant])
+                asked.input,
+                tenant,
+                why.rule,
+                asked.now,
+                self._number,
+                why.because,
+                asked.cause(self._absences.get(tenant, asked.read)),
             )
             for tenant in tenants
         ]
@@ -388,6 +408,7 @@ class _Judgement:
         anybody = any(hold.rule is not Rule.REPLACEMENT for hold in holds.values())
         used = {tenant: msgspec.structs.replace(word, used=True) for tenant, word in self._dropped.items() if word}
         returned = [tenant for tenant in (*new, *self._returned(ended)) if self._is_spent(tenant, ended)]
+        returned += [tenant for tenant in used if tenant in released and self._is_renamed_everywhere(tenant, released)]
         ledger = msgspec.structs.replace(
             own,
             baselines={**own.baselines, asked.input: baseline},
@@ -413,7 +434,18 @@ class _Judgement:
             to_record=bool(put or self._dropped or spent or not meaning or holds != own.holds),
             unsettled=not polled
             or bool(waiting)
-            or any((asked.input, absent) not in holds for absent in self._absences),
+            or any(tenant in self._kept for tenant in asked.unreadable)
+            or any(
+                (asked.input, absent) not in holds or _approved(own, absent, asked.now) for absent in self._absences
+            ),
+        )
+
+    def _is_renamed_everywhere(self, tenant: str, released: Mapping[str, bytes]) -> bool:
+        """Tell whether no other input waits for the name under which a tenant came again in this one."""
+        return not any(
+            tenant in one.released and is_another(one.released[tenant], released[tenant], self._policy.identity)
+            for given, one in self._own.known().items()
+            if given != self._asked.input
         )
 
     def _returned(self, ended: Sequence[Hold]) -> list[str]:

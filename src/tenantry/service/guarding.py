@@ -185,6 +185,7 @@ class Guarding:
             unreadable=unreadable_in(snapshot),
             name=self._naming.name_field,
             cause=self.watching.cause,
+            lens_since=self.watching.lens_since,
         )
         return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
 
@@ -263,11 +264,12 @@ class Guarding:
         before = self._ledger.own(key.set_name).baselines.get(key.input)
         known = before.released if before is not None else {}
         came = tuple(sorted(tenant for tenant in decision.put if tenant not in known))
+        left = tuple(tenant for tenant in decision.dropped if tenant in known and tenant not in decision.put)
         change = SetChange(
             key.set_name,
             decision.ledger,
             put={key.input: decision.put},
-            dropped={key.input: tuple(tenant for tenant in decision.dropped if tenant in known)},
+            dropped={key.input: left},
         )
         names = {tenant: self._naming.name_of(tenant) for tenant in came} if self._naming.name_field else {}
         events = events_of(key.set_name, key.input, decision, came, self._ledger.now(), is_first=before is None)

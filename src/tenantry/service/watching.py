@@ -35,6 +35,12 @@ class Watching:
         self._causes: dict[int, str] = {}
         self._position: Position | None = None
         self._turns = 0
+        self._lens_since = 0
+
+    @property
+    def lens_since(self) -> int:
+        """The number of the first read since which fields and source are what they are now."""
+        return self._lens_since
 
     def cause(self, read: Read) -> str:
         """Say what a read found."""
@@ -43,7 +49,11 @@ class Watching:
     def observe(self, previous: Snapshot | None, snapshot: Snapshot, read: Read) -> Steps[None]:
         """Take in a read before it is answered from: who is missing since when, and who is back."""
         self._refuse_unknown_identity(snapshot)
+        before = self._position
         self._stand_at(snapshot.position)
+        same_source = before is not None and before.source == snapshot.position.source
+        if not same_source or previous is None or previous.mapping.offered != snapshot.mapping.offered:
+            self._lens_since = read.number
         if is_doubtful(snapshot):
             for of in self._keys.sets.values():
                 for key in of.keys.values():
