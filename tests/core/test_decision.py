@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tenantry.core.decision import Asked, Decision, Read, decide, input_digest
+from tenantry.core.asking import Asked, Decision, Read, input_digest
+from tenantry.core.decision import decide
 from tenantry.core.errors import EditedInput
 from tenantry.core.guard import GuardMode, Policy, RemovalLimit
 from tenantry.core.ledger import LIVE_FOR, Rule, SetLedger, Size, SourceLedger, Word, size_at, with_size
@@ -42,6 +43,10 @@ class Bench:
         self.now = 1_000_000.0
         self.reads = 1
         self.absences: dict[str, Mapping[str, Read]] = {}
+        self.came: dict[tuple[str, str], int] = {}
+        self.silent: set[str] = set()
+        """Inputs that nobody asks for any more."""
+
         self.last: Decision | None = None
         for given in self.rows:
             self.ask(given)
@@ -90,11 +95,14 @@ class Bench:
             lambda tenant: [other for other in live if tenant in self.rows.get(other, {})],
             name="tenantName",
             lens_since=self.lens_since,
+            came=lambda other, tenant: self.came.get((other, tenant)),
+            in_step=[other for other in self.own.baselines if other not in {given, *self.silent}],
             **more,
         )
         self.last = at_once(decide(self.own, self.source, self.policy, asked, self.reads))
         self.own = self.last.ledger
         self.absences[given] = self.last.absences
+        self.came |= {(given, tenant): self.reads for tenant in self.last.came}
         losses = (*self.source.losses, *self.last.lost)
         present = len({tenant for one in self.own.baselines.values() for tenant in one.released})
         sizes = with_size(self.source.sizes, self.now, present, self.now - 8 * DAY)
@@ -425,6 +433,29 @@ def test_a_new_input_is_answered_once_somebody_approved_whom_it_would_lose() -> 
     assert bench.ask("edited") == {"a"}
 
 
+@pytest.mark.parametrize("why", [{"unreadable": ["b"]}, {"doubtful": True}], ids=["unusable", "anybody's"])
+def test_an_approved_input_costs_nobody_whose_row_may_be_there_still(why: dict[str, Any]) -> None:
+    bench = Bench("a", "b")
+    bench.come("a", given="edited")
+    bench.gone("b")
+    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("edited"): Word("ann", "new", bench.now)})
+
+    with pytest.raises(EditedInput, match="1 tenant"):
+        bench.ask("edited", **why)
+    assert bench.ask("edited") == {"a"}
+    assert [loss.tenant for loss in bench.own.losses] == ["b"]
+
+
+def test_upsert_only_lets_an_approved_input_cost_nobody_whose_row_went() -> None:
+    bench = Bench("a", "b", mode=GuardMode.UPSERT_ONLY)
+    bench.come("a", given="edited")
+    bench.gone("b")
+    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("edited"): Word("ann", "new", bench.now)})
+
+    with pytest.raises(EditedInput, match="upsert-only"):
+        bench.ask("edited")
+
+
 def test_an_input_that_nobody_asked_for_in_a_day_holds_up_no_new_one() -> None:
     bench = Bench("a")
     bench.come("a", "b", given="wider")
@@ -454,6 +485,52 @@ def test_a_tenant_that_moves_is_in_both_or_one_and_never_in_neither() -> None:
     assert "m" in bench.ask("eu")
     assert "m" not in bench.ask()
     assert bench.own.losses == ()
+
+
+def test_who_was_in_another_input_already_does_not_move_there() -> None:
+    bench = Bench(*named(100))
+    bench.come(*named(100), given="all")
+    bench.ask("all")
+    bench.passes(minutes=1)
+    bench.ask("all")
+    bench.gone(*named(50))
+
+    bench.ask()
+    bench.passes(minutes=2)
+
+    assert len(bench.ask()) == 100
+    assert set(bench.held().values()) == {Rule.LIMIT}
+
+
+def test_who_was_in_another_input_already_leaves_once_settled_and_is_counted() -> None:
+    bench = Bench(*named(100))
+    bench.come(*named(100), given="all")
+    bench.ask("all")
+    bench.passes(minutes=1)
+    bench.ask("all")
+    bench.gone("t000")
+    assert "t000" in bench.ask()
+
+    bench.passes(minutes=2)
+
+    assert "t000" not in bench.ask()
+    assert [loss.tenant for loss in bench.own.losses] == ["t000"]
+
+
+def test_tenants_of_an_input_that_nobody_asks_for_any_more_are_not_left_over() -> None:
+    bench = Bench("a", "b")
+    bench.come("a", "b", given="the same")
+    bench.ask("the same")
+    bench.passes(minutes=1)
+    bench.ask("the same")
+    bench.silent = {ALL}
+    bench.gone("a", "b", given="the same")
+
+    bench.ask("the same")
+    bench.passes(minutes=2)
+
+    assert bench.ask("the same") == {"a", "b"}
+    assert {hold.rule for hold in bench.own.holds.values()} == {Rule.LAST}
 
 
 # --- people's words ----------------------------------------------------------------------------------------------

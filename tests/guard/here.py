@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tenantry.core.decision import Read
+from tenantry.core.asking import Read
 from tenantry.core.fields import Naming
 from tenantry.core.guard import GuardMode, Policy, RemovalLimit
 from tenantry.core.ledger import SetLedger, SetName

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tenantry.core.decision import input_digest
+from tenantry.core.asking import input_digest
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import SetName
 from tenantry.service.approving import Speaker, Subject

@@ -647,10 +647,16 @@ async def test_a_consumer_whose_token_is_gone_leaves_its_ledger_to_the_next() ->
 
 async def test_two_consumers_with_valid_tokens_share_no_fate() -> None:
     here = await begun(100)
-    here.read(rows(50), COLUMNS)
+    await here.ask_twice(consumer="staging")
+    here.clock.pass_by(hours=1)
+    await after(here, rows(50))
+    staging = SetName("staging", "prod")
+    await here.ask(consumer="staging")
+    await here.say.approve(Subject("prod", "staging", tenants=[f"t{n:03}" for n in range(50, 100)]), ME)
 
     assert len(await here.ask(consumer="staging")) == 50
     assert len(await here.ask()) == 100
+    assert not here.own(staging).holds
 
 
 # --- names and identity --------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import msgspec
 
-from tenantry.core.decision import APPROVED_FOR
 from tenantry.core.errors import (
     AnotherHold,
     InvalidWord,
@@ -21,10 +20,14 @@ from tenantry.core.errors import (
 )
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import SetLedger, SetName, Word
+from tenantry.service.driving import to_its_end
 from tenantry.service.guard_facts import SaidFacts
 from tenantry.service.ledger import Ledger
-from tenantry.service.regarding import digest_of_tenants
+from tenantry.service.regarding import digest_of_tenants, held_by
 from tenantry.service.state import SetChange
+
+APPROVED_FOR = 24 * 3600.0
+"""Seconds for which an approval stands, if nothing else is said."""
 
 LONGEST_WORD = 30 * 24 * 3600.0
 """Seconds for which an approval may be given."""
@@ -35,8 +38,8 @@ _LONGEST_TEXT = 1000
 class Hearers(Protocol):
     """Who has to hear of a word: whoever answers by the ledger."""
 
-    def lock_of(self, name: SetName) -> AbstractAsyncContextManager[object]:
-        """Return the lock under which an ApplicationSet's ledger changes."""
+    def lock_of(self, name: SetName | None) -> AbstractAsyncContextManager[object]:
+        """Return the lock under which an ApplicationSet's ledger changes, or under which anybody leaves any of them."""
         ...
 
     def spoken(self, name: SetName | None) -> None:
@@ -79,6 +82,7 @@ class Approving:
         self._ledger = ledger
         self._hearers = hearers
 
+    @to_its_end
     async def approve(self, subject: Subject, speaker: Speaker, seconds: float | None = None) -> SaidFacts:
         """Let tenants leave, now or within `seconds`, those who wait come, or a new input be answered.
 
@@ -102,6 +106,7 @@ class Approving:
             event = _event(EventKind.APPROVED, name, word, tenants)
             return await self._say(name, after, event, f"Approved {_counted(tenants)} of {name.application_set}.")
 
+    @to_its_end
     async def withdraw(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """Take approvals back that were not used."""
         name = await self._named(subject)
@@ -120,6 +125,7 @@ class Approving:
             event = _event(EventKind.WITHDRAWN, name, self._word(speaker), gone)
             return await self._say(name, after, event, f"Withdrew the approval of {_counted(gone)}.")
 
+    @to_its_end
     async def freeze(self, subject: Subject | None, speaker: Speaker) -> SaidFacts:
         """Hold every removal, of one ApplicationSet or of all."""
         await self._ledger.confirm()
@@ -133,6 +139,7 @@ class Approving:
             event = _event(EventKind.FROZEN, name, word)
             return await self._say(name, after, event, f"Froze the removals of {name.application_set}.")
 
+    @to_its_end
     async def unfreeze(self, subject: Subject | None, speaker: Speaker) -> SaidFacts:
         """End a freeze; whoever it held waits for an approval."""
         await self._ledger.confirm()
@@ -151,6 +158,7 @@ class Approving:
             after = msgspec.structs.replace(own, freeze=None)
             return await self._say(name, after, event, f"Ended the freeze of {name.application_set}.")
 
+    @to_its_end
     async def pin(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """Hold tenants as they are."""
         name = await self._named(subject)
@@ -162,6 +170,7 @@ class Approving:
             event = _event(EventKind.PINNED, name, word, tenants)
             return await self._say(name, after, event, f"Pinned {_counted(tenants)} of {name.application_set}.")
 
+    @to_its_end
     async def unpin(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """End pins."""
         name = await self._named(subject)
@@ -191,7 +200,9 @@ class Approving:
         return SaidFacts(done, name.application_set, event.tenants)
 
     async def _say_to_all(self, freeze: Word | None, event: Event, done: str) -> SaidFacts:
-        await self._ledger.write(None, self._ledger.generation, events=[event], freeze=freeze)
+        # Whoever was found to leave before this was said has left when it is, or is found to stay.
+        async with self._hearers.lock_of(None):
+            await self._ledger.write(None, self._ledger.generation, events=[event], freeze=freeze)
         self._hearers.spoken(None)
         return SaidFacts(done, "", ())
 
@@ -234,11 +245,7 @@ def _tenants_of(own: SetLedger, subject: Subject) -> tuple[str, ...]:
     if subject.decision is not None:
         if subject.tenants:
             raise InvalidWord("Name tenants or a decision, not both.")
-        tenants = {hold.tenant for hold in own.holds.values() if hold.decision == subject.decision}
-        if not tenants:
-            numbers = sorted({hold.decision for hold in own.holds.values()})
-            known = ", ".join(map(str, numbers)) or "(none)"
-            raise NotKnownThere(f"Decision {subject.decision} holds nobody in this ApplicationSet. Known: {known}.")
+        tenants = _held_by(own, subject.decision, subject.digest)
     else:
         tenants = set(subject.tenants)
         if not tenants:
@@ -252,6 +259,25 @@ def _tenants_of(own: SetLedger, subject: Subject) -> tuple[str, ...]:
     if subject.digest is not None and subject.digest != digest_of_tenants(tenants):
         raise AnotherHold(f"These are {len(tenants)} tenants, and not those whose digest is {quoted(subject.digest)}.")
     return tuple(sorted(tenants))
+
+
+def _held_by(own: SetLedger, decision: int, digest: str | None) -> set[str]:
+    """Return whom a decision keeps from leaving, or from coming; where it does both, the digest tells which."""
+    leaving, coming = held_by(own, decision)
+    if leaving and coming:
+        digests = {digest_of_tenants(some): some for some in (leaving, coming)}
+        if digest in digests:
+            return digests[digest]
+        out, in_ = digests
+        raise AnotherHold(
+            f"Decision {decision} keeps {_counted(leaving)} from leaving (--digest {out}) and {_counted(coming)} from "
+            f"coming (--digest {in_}): say which are meant."
+        )
+    if not leaving and not coming:
+        numbers = sorted({hold.decision for hold in own.holds.values()})
+        known = ", ".join(map(str, numbers)) or "(none)"
+        raise NotKnownThere(f"Decision {decision} holds nobody in this ApplicationSet. Known: {known}.")
+    return leaving or coming
 
 
 def _event(kind: EventKind, name: SetName | None, word: Word, tenants: Sequence[str] = ()) -> Event:
@@ -268,7 +294,7 @@ def _event(kind: EventKind, name: SetName | None, word: Word, tenants: Sequence[
     )
 
 
-def _counted(tenants: Sequence[str]) -> str:
+def _counted(tenants: Collection[str]) -> str:
     return f"{len(tenants)} tenant{'' if len(tenants) == 1 else 's'}"
 
 

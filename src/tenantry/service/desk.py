@@ -62,10 +62,10 @@ class NobodyHears:
 
     def __init__(self) -> None:
         """Begin with no lock."""
-        self._locks: dict[SetName, asyncio.Lock] = {}
+        self._locks: dict[SetName | None, asyncio.Lock] = {}
 
-    def lock_of(self, name: SetName) -> asyncio.Lock:
-        """Return the lock under which an ApplicationSet's ledger changes."""
+    def lock_of(self, name: SetName | None) -> asyncio.Lock:
+        """Return the lock under which an ApplicationSet's ledger changes, or all of them."""
         return self._locks.setdefault(name, asyncio.Lock())
 
     def spoken(self, name: SetName | None) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from tenantry.core.steps import Steps
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -45,6 +47,27 @@ async def driven(steps: Steps[T]) -> T:
             result: T = end.value
             return result
         await turn.give_way()
+
+
+def to_its_end(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let work go on to its end where whoever waits for it is cancelled: it holds a lock, and may have begun to write.
+
+    Given back half-way, the lock would let others write from what is not known to be out of date.
+    """
+
+    @wraps(work)
+    async def whole(*args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.ensure_future(work(*args, **kwargs))
+        task.add_done_callback(_heard)
+        return await asyncio.shield(task)
+
+    return whole
+
+
+def _heard(task: asyncio.Future[T]) -> None:
+    """Take the error of work that nobody waits for any more: who asks next gets it again."""
+    if not task.cancelled():
+        task.exception()
 
 
 @contextmanager

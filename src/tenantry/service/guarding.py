@@ -7,32 +7,32 @@ anew with the next read. Whatever people say makes the answers of their Applicat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
-from tenantry.core.decision import Asked, Decision, Read, decide
+from tenantry.core.asking import Decision
+from tenantry.core.decision import decide
 from tenantry.core.errors import StateError
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
 from tenantry.core.keeping import Fitting
-from tenantry.core.ledger import Input, SetLedger, SetName
-from tenantry.core.lens import lens_of
-from tenantry.core.snapshot import Snapshot
+from tenantry.core.ledger import SetName
 from tenantry.core.steps import Steps, sliced
-from tenantry.core.tenant import Kept, Tenant
-from tenantry.service.answering import Answering, PluginRequest, Question, Reply
-from tenantry.service.driving import driven
+from tenantry.core.tenant import Kept
+from tenantry.service.answering import Answering, PluginRequest, Reply
+from tenantry.service.circumstances import Circumstances, Request
+from tenantry.service.driving import driven, to_its_end
 from tenantry.service.keys import Key, Keys, KnownSet, input_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
 from tenantry.service.releasing import events_of, told_of
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.state import SetChange
-from tenantry.service.watching import Watching, is_doubtful, unreadable_in
+from tenantry.service.watching import Watching, is_doubtful
 
 _TOUCH = 3600.0
 """Seconds after which it is written down again that an input is still asked for."""
@@ -82,12 +82,11 @@ class Guarding:
         self._tokens = tokens
         self._observer = observer
         self._clock = clock
-        self._shape = shape
         self._naming = naming
         self._keys = Keys()
         self._removing = asyncio.Lock()
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
-        self._fittings: tuple[Snapshot, Fitting, dict[str, Fitting]] | None = None
+        self._circumstances = Circumstances(self._keys, ledger, self.watching, clock, shape=shape, naming=naming)
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -110,7 +109,7 @@ class Guarding:
             or ticket.generation != self._ledger.generation
         ):
             return False
-        ticket.key.asked = self._clock.monotonic()
+        ticket.key.note_request(self._clock.monotonic())
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
@@ -121,7 +120,13 @@ class Guarding:
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
         name = SetName(consumer, request.application_set)
         of = self._keys.of(name)
-        async with of.lock:
+        await of.lock.acquire()
+        return await self._under_lock(name, of, request)
+
+    @to_its_end
+    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest) -> Reply:
+        """Answer, and give the lock of the ApplicationSet back."""
+        try:
             await self._taken_over(name)
             given = input_of(request)
             key = self._keys.key(name, given)
@@ -129,17 +134,19 @@ class Guarding:
             question = self._answering.question(request, snapshot)
             if not snapshot.complete and given not in self._ledger.own(name).baselines:
                 raise last_good_unknown(snapshot)
-            return await self._answered(_Request(of, key, question, read))
+            return await self._answered(Request(of, key, question, read))
+        finally:
+            of.lock.release()
 
-    async def _answered(self, this: _Request) -> Reply:
+    async def _answered(self, this: Request) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
-        fitting = await driven(self._fitting(this, chosen))
+        fitting = await driven(self._circumstances.fitting(this, chosen))
         candidate = await driven(fitting.candidate(chosen))
         seen = self._ledger.generation
         decision = await self._decided(this, candidate, fitting)
         try:
-            if decision.lost:
-                # Limits are over all ApplicationSets, so those who remove do it one after the other.
+            if decision.dropped or decision.lost:
+                # Limits and freezes are over all ApplicationSets, so those who remove do it one after the other.
                 async with self._removing:
                     seen = self._ledger.generation
                     decision = await self._decided(this, candidate, fitting)
@@ -167,76 +174,11 @@ class Guarding:
         )
         return Reply(answer, ticket, is_held=held)
 
-    async def _decided(self, this: _Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
-        snapshot, key = this.question.snapshot, this.key
-        own = self._with_times(this.of, self._ledger.own(key.set_name))
-        asked = Asked(
-            input=key.input,
-            candidate=candidate,
-            lens=lens_of(self._shape, self.watching.origin(snapshot.position), this.question.selection, snapshot),
-            layout=fitting.layout,
-            now=self._ledger.now(),
-            read=this.read,
-            absences=key.absences,
-            elsewhere=self._elsewhere(this, own),
-            fit=fitting,
-            allow_empty=this.question.selection.allow_empty,
-            doubtful=is_doubtful(snapshot),
-            unreadable=unreadable_in(snapshot),
-            name=self._naming.name_field,
-            cause=self.watching.cause,
-            lens_since=self.watching.lens_since,
-        )
+    async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
+        own, asked = self._circumstances.asked(this, candidate, fitting)
         return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
 
-    def _fitting(self, this: _Request, chosen: Sequence[Tenant]) -> Steps[Fitting]:
-        """Return what gives parameter sets their layout: that of the snapshot, and what those have who may stay."""
-        snapshot = this.question.snapshot
-        if self._fittings is None or self._fittings[0] is not snapshot:
-            self._fittings = (snapshot, Fitting(snapshot), {})
-        _, usual, others = self._fittings
-        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
-        missing = baseline.released.keys() - {tenant.id for tenant in chosen} if baseline else ()
-        if baseline is None or not missing:
-            return usual
-        tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in missing])
-        if tree == snapshot.tree:
-            return usual
-        fitting = Fitting(snapshot, tree)
-        return others.setdefault(fitting.layout, fitting)
-
-    def _with_times(self, of: KnownSet, own: SetLedger) -> SetLedger:
-        """Return a ledger that knows of the requests that were answered without a decision."""
-        offset = self._ledger.now() - self._clock.monotonic()
-        asked = {
-            given: msgspec.structs.replace(baseline, last=key.asked + offset)
-            for given, key in of.keys.items()
-            if key.asked and (baseline := own.baselines.get(given)) and key.asked + offset > baseline.last + _ASKED_ANEW
-        }
-        return msgspec.structs.replace(own, baselines={**own.baselines, **asked}) if asked else own
-
-    def _elsewhere(self, this: _Request, own: SetLedger) -> Callable[[str], Collection[Input]]:
-        """Return what tells which other live inputs of an ApplicationSet select a tenant now."""
-        snapshot = this.question.snapshot
-        others: list[tuple[Input, list[Callable[[Tenant], bool]]]] | None = None
-
-        def elsewhere(tenant: str) -> Collection[Input]:
-            nonlocal others
-            found = snapshot.tenants.get(tenant)
-            if found is None:
-                return ()
-            if others is None:
-                live = [given for given in own.live(self._ledger.now()) if given != this.key.input]
-                others = [
-                    (given, [clause.predicate() for clause in selection.clauses])
-                    for given in live
-                    if (selection := self._keys.selection(this.key.set_name, given, snapshot)) is not None
-                ]
-            return [given for given, predicates in others if all(meets(found) for meets in predicates)]
-
-        return elsewhere
-
-    async def _made(self, this: _Request, decision: Decision) -> Answer:
+    async def _made(self, this: Request, decision: Decision) -> Answer:
         released = decision.ledger.baselines[this.key.input].released
 
         def steps() -> Steps[Answer]:
@@ -252,7 +194,7 @@ class Guarding:
 
     # --- recording -------------------------------------------------------------------------------------------------
 
-    async def _recorded(self, this: _Request, decision: Decision, seen: int) -> None:
+    async def _recorded(self, this: Request, decision: Decision, seen: int) -> None:
         """Write what a decision changes, before its answer leaves; raises StateError, and then nothing changed.
 
         `seen` is the generation of the ledger by which was decided.
@@ -276,7 +218,7 @@ class Guarding:
         await self._ledger.write(change, seen, events=events, names=names)
         self._tell_of_holds(events)
 
-    async def _previous(self, this: _Request, error: StateError) -> Reply:
+    async def _previous(self, this: Request, error: StateError) -> Reply:
         """Answer what was answered before, where nobody else can have answered otherwise; else raise `error`."""
         baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
         if self._ledger.is_shared or baseline is None:
@@ -286,17 +228,30 @@ class Guarding:
         answer = await driven(answer_as_released(baseline.released, revision))
         return Reply(answer, NEVER_AGAIN, is_held=True)
 
-    def _note(self, this: _Request, decision: Decision) -> None:
+    def _note(self, this: Request, decision: Decision) -> None:
         """Remember since when tenants are missing, unless a later read is known to say otherwise."""
         key = this.key
-        key.asked = self._clock.monotonic()
+        key.note_request(self._clock.monotonic())
+        self._note_arrivals(this, decision)
         if is_doubtful(this.question.snapshot):
             key.absences = {}
-        elif this.read.number == self._snapshots.read.number:
+        elif this.read.number >= self.watching.latest:
             key.absences = decision.absences
         else:
             released = decision.ledger.baselines[key.input].released
             key.absences = {tenant: since for tenant, since in key.absences.items() if tenant in released}
+
+    def _note_arrivals(self, this: Request, decision: Decision) -> None:
+        """Remember by which read those came who are in another input too: they may have moved from there."""
+        key, baselines = this.key, decision.ledger.baselines
+        came = {**key.came, **dict.fromkeys(decision.came, this.read.number)}
+        others = [one.released for given, one in baselines.items() if given != key.input]
+        released = baselines[key.input].released
+        key.came = {
+            tenant: number
+            for tenant, number in came.items()
+            if tenant in released and any(tenant in other for other in others)
+        }
 
     def _tell_of_holds(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -310,9 +265,9 @@ class Guarding:
 
     # --- what people say, and who asks -----------------------------------------------------------------------------
 
-    def lock_of(self, name: SetName) -> asyncio.Lock:
-        """Return the lock under which an ApplicationSet's ledger changes."""
-        return self._keys.of(name).lock
+    def lock_of(self, name: SetName | None) -> asyncio.Lock:
+        """Return the lock under which an ApplicationSet's ledger changes, or under which anybody leaves any of them."""
+        return self._removing if name is None else self._keys.of(name).lock
 
     def spoken(self, name: SetName | None) -> None:
         """Make void what was answered to an ApplicationSet, or to all of them."""
@@ -344,6 +299,7 @@ class Guarding:
     def keep_names(self, naming: Naming) -> None:
         """Take the naming that knows of released names."""
         self._naming = naming
+        self._circumstances.naming = naming
 
     def require(self) -> None:
         """Raise NotReady while an ApplicationSet that was answered before could not be answered."""
@@ -354,6 +310,7 @@ class Guarding:
         if not snapshot.complete and not self._ledger.sets:
             raise last_good_unknown(snapshot)
 
+    @to_its_end
     async def touch(self) -> None:
         """Write down which inputs are still asked for, where that was long ago; raises StateError.
 
@@ -362,7 +319,7 @@ class Guarding:
         for name in list(self._ledger.sets):
             of = self._keys.of(name)
             async with of.lock:
-                own = self._with_times(of, self._ledger.own(name))
+                own = self._circumstances.with_times(of, self._ledger.own(name))
                 before = self._ledger.own(name).baselines
                 previews = own.previews()
                 if previews or any(own.baselines[given].last - one.last > _TOUCH for given, one in before.items()):
@@ -372,16 +329,6 @@ class Guarding:
                     await self._ledger.write(change, self._ledger.generation)
                     for given in previews:
                         of.keys.pop(given, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One request on its way."""
-
-    of: KnownSet
-    key: Key
-    question: Question
-    read: Read
 
 
 class _Never:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from tenantry.core.decision import Read
+from tenantry.core.asking import POLL, Read
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.selection import Selection, parse_selection
@@ -28,8 +28,21 @@ class Key:
     selection: tuple[object, Selection | None] | None = None
     """With the mapping for which it was understood."""
 
+    came: Mapping[str, int] = field(default_factory=dict)
+    """By which read tenants came, who were in another input of the ApplicationSet then."""
+
     asked: float = 0.0
     """When it was last asked for, on the monotonic clock."""
+
+    polled: float = 0.0
+    polled_before: float = 0.0
+    """When the last poll of it began, and the one before that: requests less than a poll apart are one."""
+
+    def note_request(self, now: float) -> None:
+        """Remember that it was asked for."""
+        if now - self.polled >= POLL:
+            self.polled_before, self.polled = self.polled, now
+        self.asked = now
 
 
 @dataclass(slots=True)
@@ -40,6 +53,14 @@ class KnownSet:
     keys: dict[Input, Key] = field(default_factory=dict)
     version: int = 0
     """Grows when somebody says something about it."""
+
+    def in_step_with(self, key: Key) -> Collection[Input]:
+        """Return the other inputs that were asked for since the poll before the last one of `key`."""
+        return [
+            given
+            for given, one in self.keys.items()
+            if given != key.input and one.asked and one.asked >= key.polled_before
+        ]
 
 
 class Keys:

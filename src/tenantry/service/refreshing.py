@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tenantry.core.decision import Read
+from tenantry.core.asking import Read
 from tenantry.core.errors import SourceError, SourceTooSlow, SourceWentBack
 from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.snapshot import Snapshot, SnapshotBuilder

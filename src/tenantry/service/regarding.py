@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from tenantry.core.decision import input_digest
+from tenantry.core.asking import input_digest
 from tenantry.core.errors import InvalidWord
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, members_at
-from tenantry.core.ledger import Hold, Loss, SetLedger, SetName, Sizes, Word, size_at
+from tenantry.core.ledger import Hold, Loss, Rule, SetLedger, SetName, Sizes, Word, size_at
 from tenantry.service.guard_facts import (
     EventFact,
     GuardFacts,
@@ -142,12 +142,11 @@ def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool) -> list[HoldF
     groups: dict[tuple[int, str, str], list[Hold]] = {}
     for hold in own.holds.values():
         groups.setdefault((hold.decision, hold.input, str(hold.rule)), []).append(hold)
-    by_decision: dict[int, set[str]] = {}
-    for hold in own.holds.values():
-        by_decision.setdefault(hold.decision, set()).add(hold.tenant)
+    of_decision = {hold.decision: held_by(own, hold.decision) for hold in own.holds.values()}
     found: list[HoldFact] = []
     for (decision, given, rule), holds in sorted(groups.items()):
-        first, digest = holds[0], digest_of_tenants(by_decision[decision])
+        first = holds[0]
+        digest = digest_of_tenants(of_decision[decision][rule == Rule.REPLACEMENT])
         found.append(
             HoldFact(
                 consumer=name.consumer,
@@ -168,6 +167,15 @@ def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool) -> list[HoldF
             )
         )
     return found
+
+
+def held_by(own: SetLedger, decision: int) -> tuple[set[str], set[str]]:
+    """Return whom a decision keeps from leaving, and whom it keeps from coming: each is approved on its own."""
+    leaving, coming = set[str](), set[str]()
+    for hold in own.holds.values():
+        if hold.decision == decision:
+            (coming if hold.rule is Rule.REPLACEMENT else leaving).add(hold.tenant)
+    return leaving, coming
 
 
 def digest_of_tenants(tenants: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.core.decision import Decision
+from tenantry.core.asking import Decision
 from tenantry.core.history import FIRST, Event, EventKind
 from tenantry.core.ledger import Hold, Input, Rule, SetName
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantry.core.decision import Read
+from tenantry.core.asking import Read
 from tenantry.core.errors import LastGoodUnknown, NoSnapshot, NotReady, SnapshotTooOld, SourceError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.ports import Clock

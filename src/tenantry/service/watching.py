@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tenantry.core.decision import Read
+from tenantry.core.asking import Read
 from tenantry.core.errors import MissingColumn, listed, nearest, quoted
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
@@ -36,6 +36,8 @@ class Watching:
         self._position: Position | None = None
         self._turns = 0
         self._lens_since = 0
+        self.latest = 0
+        """The number of the read that was taken in last, or is being taken in."""
 
     @property
     def lens_since(self) -> int:
@@ -49,6 +51,7 @@ class Watching:
     def observe(self, previous: Snapshot | None, snapshot: Snapshot, read: Read) -> Steps[None]:
         """Take in a read before it is answered from: who is missing since when, and who is back."""
         self._refuse_unknown_identity(snapshot)
+        self.latest = read.number
         before = self._position
         self._stand_at(snapshot.position)
         same_source = before is not None and before.source == snapshot.position.source

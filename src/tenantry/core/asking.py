@@ -1,0 +1,153 @@
+"""What the guard is asked, and what it decides: a request with what the rows say to it, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from tenantry.core.guard import Policy
+from tenantry.core.ledger import Hold, Input, Loss, Rule, SetLedger, Word, with_size
+from tenantry.core.lens import digest_of
+
+POLL = 1.0
+"""Seconds after which another request for an input is another poll, and not the same one once more."""
+
+_VALUES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Read(NamedTuple):
+    """A successful read of all rows."""
+
+    number: int
+    began: float
+    """On a clock that only ever grows, as all reads of this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, and what the rows say to it."""
+
+    input: Input
+    candidate: Mapping[str, bytes]
+    """The parameter sets that the rows give, by id."""
+
+    lens: str
+    layout: str
+    now: float
+    """On the ledger's clock."""
+
+    read: Read
+    absences: Mapping[str, Read] = field(default_factory=dict)
+    """Since which read each tenant is missing from this input, in all reads since."""
+
+    elsewhere: Callable[[str], Collection[Input]] = lambda _: ()
+    """Tells which other inputs of the ApplicationSet, of those given by `SetLedger.live`, select a tenant now."""
+
+    fit: Callable[[bytes], bytes] = lambda encoded: encoded
+    """Gives a parameter set the keys of the present layout."""
+
+    allow_empty: bool = False
+    doubtful: bool = False
+    """Whether some row has no usable id, so that it may be anybody's."""
+
+    unreadable: Collection[str] = ()
+    """Tenants that have a row which cannot be used, and no last good parameters but the released ones."""
+
+    name: str | None = None
+    """The field by which Applications are named."""
+
+    cause: Callable[[Read], str] = lambda _: ""
+    """Says what the read found by which tenants went missing."""
+
+    came: Callable[[Input, str], int | None] = lambda _, __: None
+    """Tells by which read a tenant came to another input that had been answered before, if it is known."""
+
+    in_step: Collection[Input] = ()
+    """The other inputs that were asked for since the poll before the last one of this input."""
+
+    twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
+
+    lens_since: int = 0
+    """The number of the first read of this process since which nothing but rows has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is answered, and what has to be remembered of it."""
+
+    ledger: SetLedger
+    put: Mapping[str, bytes]
+    """Parameter sets that are new or changed in the baseline."""
+
+    to_record: bool
+    """Whether the answer may leave only after this was written."""
+
+    unsettled: bool
+    """Whether another read, or another answer of the ApplicationSet, may change this one with the same rows."""
+
+    came: Collection[str] = ()
+    """Tenants who were not in the answer before; none where there was no answer before."""
+
+    dropped: Mapping[str, Word | None] = field(default_factory=dict)
+    """Tenants who leave, and by whose word."""
+
+    lost: Sequence[Loss] = ()
+    kept: Collection[str] = ()
+    """Tenants who are answered with what was released last, whatever the rows say."""
+
+    waiting: Collection[str] = ()
+    """Those of the rows who are not answered."""
+
+    absences: Mapping[str, Read] = field(default_factory=dict)
+    began: Sequence[Hold] = ()
+    ended: Sequence[Hold] = ()
+    would_hold: Mapping[Rule, int] = field(default_factory=dict)
+    """In mode observe: how many would have been held."""
+
+    @property
+    def released(self) -> Callable[[Input], Mapping[str, bytes]]:
+        """Give the parameter sets that are answered to an input."""
+        return lambda given: self.ledger.baselines[given].released
+
+
+def input_digest(given: Input) -> str:
+    """Return what an input is called where its text is too long."""
+    return digest_of(given)[:10]
+
+
+def value_in(encoded: bytes, name: str) -> bytes | None:
+    """Return a field of a parameter set, as it is written; None if it has none."""
+    value = _VALUES.decode(encoded).get(name)
+    return None if value is None else bytes(value)
+
+
+def is_another(before: bytes, after: bytes, identity: Sequence[str]) -> bool:
+    """Tell whether two parameter sets of one tenant make two Applications: a field of the identity differs."""
+    if before == after:
+        return False
+    old, new = _VALUES.decode(before), _VALUES.decode(after)
+    return any(name in old and name in new and bytes(old[name]) != bytes(new[name]) for name in identity)
+
+
+def approval(own: SetLedger, tenant: str, now: float) -> Word | None:
+    """Return the word by which a tenant may leave or come, if one stands."""
+    word = own.approvals.get(tenant)
+    return word if word is not None and word.stands(now) else None
+
+
+def present(ledger: SetLedger, asked: Asked) -> int:
+    """Return how many tenants the live inputs have, that which is asked for among them."""
+    live = {**ledger.live(asked.now), asked.input: ledger.baselines[asked.input]}
+    return sum(len(one.released) for one in live.values())
+
+
+def sized(ledger: SetLedger, policy: Policy, asked: Asked) -> SetLedger:
+    """Return a ledger that knows how large its ApplicationSet is now, and nothing that no window needs."""
+    oldest = asked.now - policy.longest
+    sizes = with_size(ledger.sizes, asked.now, present(ledger, asked), oldest)
+    losses = tuple(loss for loss in ledger.losses if loss.at > oldest)
+    return msgspec.structs.replace(ledger, sizes=sizes, losses=losses)

@@ -1,0 +1,134 @@
+"""What a decision is made from: a request, and all that is known around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tenantry.core.asking import Asked, Read
+from tenantry.core.fields import Naming
+from tenantry.core.keeping import Fitting
+from tenantry.core.ledger import Input, SetLedger
+from tenantry.core.lens import lens_of
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.steps import Steps
+from tenantry.core.tenant import Tenant
+from tenantry.service.answering import Question
+from tenantry.service.keys import Key, Keys, KnownSet
+from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Clock
+from tenantry.service.watching import Watching, is_doubtful, unreadable_in
+
+_ASKED_ANEW = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request on its way."""
+
+    of: KnownSet
+    key: Key
+    question: Question
+    read: Read
+
+
+class Circumstances:
+    """Gathers what a decision needs to know."""
+
+    def __init__(
+        self, keys: Keys, ledger: Ledger, watching: Watching, clock: Clock, *, shape: str, naming: Naming
+    ) -> None:
+        """Know what `ledger` remembers and `watching` has seen; `shape` is the digest of the configuration."""
+        self._keys = keys
+        self._ledger = ledger
+        self._watching = watching
+        self._clock = clock
+        self._shape = shape
+        self.naming = naming
+        self._fittings: tuple[Snapshot, Fitting, dict[str, Fitting]] | None = None
+
+    def asked(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> tuple[SetLedger, Asked]:
+        """Return what is known of the ApplicationSet, and what is asked."""
+        snapshot, key = this.question.snapshot, this.key
+        own = self.with_times(this.of, self._ledger.own(key.set_name))
+        asked = Asked(
+            input=key.input,
+            candidate=candidate,
+            lens=lens_of(self._shape, self._watching.origin(snapshot.position), this.question.selection, snapshot),
+            layout=fitting.layout,
+            now=self._ledger.now(),
+            read=this.read,
+            absences=key.absences,
+            elsewhere=self._elsewhere(this, own),
+            fit=fitting,
+            allow_empty=this.question.selection.allow_empty,
+            doubtful=is_doubtful(snapshot),
+            unreadable=unreadable_in(snapshot),
+            name=self.naming.name_field,
+            cause=self._watching.cause,
+            came=lambda given, tenant: this.of.keys[given].came.get(tenant) if given in this.of.keys else None,
+            in_step=this.of.in_step_with(key),
+            twins=self._twins(key) if not own.baselines else {},
+            lens_since=self._watching.lens_since,
+        )
+        return own, asked
+
+    def fitting(self, this: Request, chosen: Sequence[Tenant]) -> Steps[Fitting]:
+        """Return what gives parameter sets their layout: that of the snapshot, and what those have who may stay."""
+        snapshot = this.question.snapshot
+        if self._fittings is None or self._fittings[0] is not snapshot:
+            self._fittings = (snapshot, Fitting(snapshot), {})
+        _, usual, others = self._fittings
+        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
+        missing = baseline.released.keys() - {tenant.id for tenant in chosen} if baseline else ()
+        if baseline is None or not missing:
+            return usual
+        tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in missing])
+        if tree == snapshot.tree:
+            return usual
+        fitting = Fitting(snapshot, tree)
+        return others.setdefault(fitting.layout, fitting)
+
+    def with_times(self, of: KnownSet, own: SetLedger) -> SetLedger:
+        """Return a ledger that knows of the requests that were answered without a decision."""
+        offset = self._ledger.now() - self._clock.monotonic()
+        asked = {
+            given: msgspec.structs.replace(baseline, last=key.asked + offset)
+            for given, key in of.keys.items()
+            if key.asked and (baseline := own.baselines.get(given)) and key.asked + offset > baseline.last + _ASKED_ANEW
+        }
+        return msgspec.structs.replace(own, baselines={**own.baselines, **asked}) if asked else own
+
+    def _elsewhere(self, this: Request, own: SetLedger) -> Callable[[str], Collection[Input]]:
+        """Return what tells which other live inputs of an ApplicationSet select a tenant now."""
+        snapshot = this.question.snapshot
+        others: list[tuple[Input, list[Callable[[Tenant], bool]]]] | None = None
+
+        def elsewhere(tenant: str) -> Collection[Input]:
+            nonlocal others
+            found = snapshot.tenants.get(tenant)
+            if found is None:
+                return ()
+            if others is None:
+                live = [given for given in own.live(self._ledger.now()) if given != this.key.input]
+                others = [
+                    (given, [clause.predicate() for clause in selection.clauses])
+                    for given in live
+                    if (selection := self._keys.selection(this.key.set_name, given, snapshot)) is not None
+                ]
+            return [given for given, predicates in others if all(meets(found) for meets in predicates)]
+
+        return elsewhere
+
+    def _twins(self, key: Key) -> Mapping[str, Mapping[str, bytes]]:
+        """Return what other consumers were answered lately for the same input of an ApplicationSet of this name."""
+        now, own = self._ledger.now(), key.set_name
+        return {
+            name.consumer: live[key.input].released
+            for name, other in self._ledger.sets.items()
+            if name.application_set == own.application_set
+            and name.consumer != own.consumer
+            and key.input in (live := self.with_times(self._keys.of(name), other).live(now))
+        }

@@ -1,0 +1,144 @@
+"""What happens in the middle of something else: words, reads and requests that meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tenantry.core.asking import Read
+from tenantry.core.errors import NotKnownThere
+from tenantry.core.steps import at_once
+from tenantry.service.approving import Subject
+from tenantry.service.state import Changes
+from tests.builders import snapshot_of
+from tests.fakes import FakeStore
+from tests.guard.here import Here
+from tests.guard.test_attacks import COLUMNS, ME, Rows, after, begun, rows
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowStore(FakeStore):
+    """A store whose writes wait until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.entered = asyncio.Event()
+
+    async def write(self, changes: Changes, writes: int) -> None:
+        self.entered.set()
+        await self.open.wait()
+        await super().write(changes, writes)
+
+    def stop(self) -> None:
+        """Let no write through."""
+        self.open.clear()
+        self.entered.clear()
+
+
+async def everybody_waits() -> None:
+    """Let every task go on as far as it can."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def two_have_settled(store: SlowStore) -> Here:
+    """Return a guard of a hundred tenants, of whom two would leave with the next request."""
+    here = await begun(100, store=store)
+    here.read(rows(98), COLUMNS)
+    await here.ask()
+    here.clock.pass_by(seconds=61)
+    here.read(rows(98), COLUMNS)
+    return here
+
+
+@pytest.mark.parametrize("approved", [False, True])
+async def test_nobody_leaves_after_a_freeze_of_all_was_confirmed(approved: bool) -> None:
+    store = SlowStore()
+    here = await two_have_settled(store)
+    if approved:
+        await here.say.approve(Subject("prod", tenants=["t098", "t099"]), ME)
+    store.stop()
+    other = asyncio.create_task(here.ask(name="other"))
+    await store.entered.wait()
+
+    freeze = asyncio.create_task(here.say.freeze(None, ME))
+    await everybody_waits()
+    removal = asyncio.create_task(here.ask())
+    await everybody_waits()
+    store.open.set()
+
+    assert (await freeze).done == "Froze the removals of all ApplicationSets."
+    assert len(await removal) == 100
+    await other
+
+
+async def test_a_request_that_goes_away_in_the_middle_of_its_write_is_remembered_before_anybody_speaks() -> None:
+    store = SlowStore()
+    here = await two_have_settled(store)
+    store.stop()
+    request = asyncio.create_task(here.ask())
+    await store.entered.wait()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    pin = asyncio.create_task(here.say.pin(Subject("prod", tenants=["t098"]), ME))
+    await everybody_waits()
+    store.open.set()
+
+    with pytest.raises(NotKnownThere, match="'t098' is not known there"):
+        await pin
+    assert len(here.own().losses) == 2
+    assert "t098" not in here.own().baselines["{}"].released
+
+
+async def test_a_word_that_nobody_waits_for_any_more_is_not_written_over() -> None:
+    store = SlowStore()
+    here = await begun(100, store=store)
+    store.stop()
+    word = asyncio.create_task(here.say.pin(Subject("prod", tenants=["t000"]), ME))
+    await store.entered.wait()
+    word.cancel()
+    await asyncio.gather(word, return_exceptions=True)
+    later = asyncio.create_task(here.say.pin(Subject("prod", tenants=["t001"]), ME))
+    await everybody_waits()
+    store.open.set()
+    await later
+
+    assert set(here.own().pins) == {"t000", "t001"}
+
+
+async def test_a_request_beside_a_read_that_found_somebody_again_does_not_bring_an_absence_back() -> None:
+    store = SlowStore()
+    here = await begun(100, store=store)
+    here.read(rows(99), COLUMNS)
+    await here.ask()
+    here.clock.pass_by(seconds=30)
+    newcomer: Rows = [{"tenant": "new", "status": "active", "region": "eu"}]
+    here.read([*rows(99), *newcomer], COLUMNS)
+    store.stop()
+    request = asyncio.create_task(here.ask())
+    await store.entered.wait()
+
+    publish = observed(here, [*rows(100), *newcomer])
+    store.open.set()
+    await request
+    publish()
+    here.clock.pass_by(seconds=31)
+    here.read([*rows(99), *newcomer], COLUMNS)
+
+    assert "t099" in await here.ask()
+    assert "t099" not in await after(here, [*rows(99), *newcomer])
+
+
+def observed(here: Here, now: Sequence[Any]) -> Any:  # noqa: ANN401 -- a call that publishes
+    """Take a read in, and return what publishes it: requests are answered in between."""
+    previous = here.snapshots.latest
+    snapshot = snapshot_of(now, COLUMNS, previous=previous, naming=here.naming)
+    read = Read(here.snapshots.read.number + 1, here.clock.monotonic())
+    at_once(here.guarding.watching.observe(previous, snapshot, read))
+    return lambda: here.snapshots.publish(snapshot, read.began)

@@ -1,0 +1,265 @@
+"""What people say lets go whom they meant, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tenantry.core.asking import input_digest
+from tenantry.core.errors import AnotherHold, EditedInput, LastGoodUnknown, NotKnownThere
+from tenantry.core.guard import GuardMode
+from tenantry.core.ledger import Rule
+from tenantry.service.answering import PluginRequest
+from tenantry.service.approving import Subject
+from tenantry.service.keys import input_of
+from tests.fakes import FakeTokens
+from tests.guard.here import Here, policy
+from tests.guard.test_attacks import COLUMNS, ME, Rows, after, begun, rows
+
+pytestmark = pytest.mark.anyio
+
+ACTIVE = {"status": "active"}
+NEW = [f"n{n:03}" for n in range(60)]
+
+
+def new(some: list[str] = NEW) -> Rows:
+    return [{"tenant": tenant, "status": "active", "region": "eu"} for tenant in some]
+
+
+def digest(parameters: Mapping[str, object]) -> str:
+    return input_digest(input_of(PluginRequest("prod", parameters)))
+
+
+async def replaced() -> Here:
+    """Return a guard that holds fifty who were deleted, and lets sixty who are new wait."""
+    here = await begun(100)
+    await after(here, rows(50))
+    await after(here, [*rows(50), *new()])
+    return here
+
+
+# --- those who wait to come ----------------------------------------------------------------------------------------
+
+
+async def test_a_word_that_lets_tenants_come_does_not_let_them_leave_later() -> None:
+    here = await replaced()
+    await here.say.approve(Subject("prod", tenants=NEW), ME)
+    assert set(NEW) <= set(await here.ask())
+    here.clock.pass_by(hours=2)
+
+    assert set(NEW) <= set(await after(here, rows(50)))
+    assert not here.own().approvals
+
+
+async def test_a_word_for_tenants_whose_rows_went_while_they_waited_is_spent() -> None:
+    here = await replaced()
+    await here.say.approve(Subject("prod", tenants=NEW[:3]), ME)
+    here.read(rows(50), COLUMNS)
+    await here.ask()
+
+    assert not here.own().approvals
+
+
+async def test_a_word_about_who_waits_in_two_inputs_lasts_until_both_have_them() -> None:
+    here = await Here().start()
+    here.read([*rows(50), *rows_of("us", 50)], COLUMNS)
+    for region in ("eu", "us"):
+        await here.ask_twice({"region": region})
+    await after(here, rows_of("us", 50), parameters={"region": "eu"})
+    both = [*new(), *rows_of("us", 50)]
+    await after(here, both, parameters={"region": "eu"})
+    assert len(here.held()) == 110
+    await here.say.approve(Subject("prod", tenants=NEW), ME)
+
+    assert set(NEW) <= set(await here.ask({"region": "eu"}))
+    assert not here.own().approvals
+
+
+def rows_of(region: str, number: int) -> Rows:
+    return [{"tenant": f"{region}{n:03}", "status": "active", "region": region} for n in range(number)]
+
+
+async def test_the_command_that_is_shown_for_those_who_wait_lets_none_of_the_held_go() -> None:
+    here = await begun(100)
+    here = await here.restarted(shape="another")
+    here.read([*rows(50), *new()], COLUMNS)
+    assert len(await here.ask()) == 100
+    shown = {hold.rule: hold for hold in (await here.desk.application_set("prod", None)).holds}
+    waiting, held = shown[Rule.REPLACEMENT], shown[Rule.LENS]
+    assert waiting.decision == held.decision
+    assert waiting.digest != held.digest
+
+    with pytest.raises(AnotherHold, match=r"50 tenants from leaving .* and 60 tenants from coming"):
+        await here.say.approve(Subject("prod", decision=waiting.decision), ME)
+    await here.say.approve(Subject("prod", decision=waiting.decision, digest=waiting.digest), ME)
+    assert len(await here.ask()) == 160
+    await here.say.approve(Subject("prod", decision=held.decision, digest=held.digest), ME)
+    assert len(await here.ask()) == 110
+
+
+# --- inputs --------------------------------------------------------------------------------------------------------
+
+
+async def test_an_input_that_was_previewed_twice_takes_nobody_over() -> None:
+    here = await Here().start()
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice(ACTIVE)
+    here.clock.pass_by(minutes=10)
+    await here.ask_twice({})
+    here.clock.pass_by(minutes=6)
+    assert len(await here.ask(ACTIVE)) == 100
+
+    assert len(await after(here, rows(100, status="trial"), parameters=ACTIVE)) == 100
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.LIMIT}
+
+
+async def test_an_edit_that_changes_nobody_does_not_let_the_last_go() -> None:
+    here = await Here().start()
+    here.read(rows(2), COLUMNS)
+    await here.ask_twice(ACTIVE)
+    here.clock.pass_by(minutes=10)
+    edited = {"status": ["active"]}
+    await here.ask_twice(edited)
+    here.clock.pass_by(minutes=10)
+
+    assert len(await after(here, [], parameters=edited)) == 2
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.LAST}
+
+
+async def test_an_approved_input_costs_nobody_whose_row_went_besides() -> None:
+    here = await Here().start()
+    here.read([*rows(100), *rows_of("us", 10)], COLUMNS)
+    await here.ask_twice()
+    here.clock.pass_by(minutes=10)
+    with pytest.raises(EditedInput, match="would lose 10 tenants"):
+        await here.ask({"region": "eu"})
+    await here.say.approve(Subject("prod", input=digest({"region": "eu"})), ME)
+
+    here.read([*rows(3), *rows_of("us", 10)], COLUMNS)
+    with pytest.raises(EditedInput, match="rows would cost it more than they may: 97 of 110 tenants"):
+        await here.ask({"region": "eu"})
+    here.read([*rows(98), *rows_of("us", 10)], COLUMNS)
+    assert len(await here.ask({"region": "eu"})) == 98
+    assert sorted(loss.tenant for loss in here.own().losses) == ["t098", "t099"]
+
+
+async def test_an_approved_input_does_not_cost_the_last_tenants_whose_rows_went() -> None:
+    here = await Here().start()
+    here.read(rows(2), COLUMNS)
+    await here.ask_twice()
+    here.clock.pass_by(minutes=10)
+    await here.say.approve(Subject("prod", input=digest(ACTIVE)), ME)
+    here.read([], COLUMNS)
+
+    with pytest.raises(EditedInput, match="left with no tenant"):
+        await here.ask(ACTIVE)
+
+
+@pytest.mark.parametrize("said", ["freeze", "freeze all", "pin"])
+async def test_an_approved_input_costs_nobody_whom_another_word_keeps(said: str) -> None:
+    here = await Here().start()
+    here.read([*rows(100), *rows_of("us", 10)], COLUMNS)
+    await here.ask_twice()
+    here.clock.pass_by(minutes=10)
+    us = [f"us{n:03}" for n in range(10)]
+    await here.say.approve(Subject("prod", input=digest({"region": "eu"})), ME)
+    await here.say.approve(Subject("prod", tenants=us), ME)
+    match said:
+        case "freeze":
+            await here.say.freeze(Subject("prod"), ME)
+        case "freeze all":
+            await here.say.freeze(None, ME)
+        case _:
+            await here.say.pin(Subject("prod", tenants=us), ME)
+
+    with pytest.raises(EditedInput, match=r"frozen|10 tenants pinned"):
+        await here.ask({"region": "eu"})
+
+
+async def test_an_approved_input_costs_nobody_whose_row_cannot_be_used() -> None:
+    here = await begun(100)
+    here.clock.pass_by(minutes=10)
+    await here.say.approve(Subject("prod", input=digest({"region": "eu"})), ME)
+    here = await here.restarted()
+    here.read([*rows(99), {"tenant": "t099", "status": "a\nb", "region": "eu"}], COLUMNS)
+
+    with pytest.raises(LastGoodUnknown):
+        await here.ask({"region": "eu"})
+    assert len(await here.ask()) == 100
+
+
+async def test_holds_of_an_input_that_nobody_asks_for_keep_no_new_tenant_waiting() -> None:
+    here = await begun(100)
+    here.clock.pass_by(minutes=10)
+    await after(here, rows(50))
+    gone = [f"t{n:03}" for n in range(50, 100)]
+    await here.say.approve(Subject("prod", tenants=gone), ME)
+    edited: dict[str, object] = {"region": "eu"}
+    await here.ask_twice(edited)
+
+    for day in range(1, 41):
+        here.clock.pass_by(days=1)
+        here.read(rows(50 + 3 * day), COLUMNS)
+        assert len(await here.ask(edited)) == 50 + 3 * day
+
+
+async def test_nobody_is_refused_an_edit_where_the_guard_only_observes() -> None:
+    here = await begun(100, policy=policy(mode=GuardMode.OBSERVE))
+    here.clock.pass_by(hours=1)
+    here.read(rows(90) + rows_of("us", 10), COLUMNS)
+
+    assert len(await here.ask({"region": "us"})) == 10
+    assert "would_hold" in here.seen.events
+
+
+# --- freezes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whose", [Subject("prod"), None])
+async def test_a_freeze_holds_also_where_the_guard_only_observes(whose: Subject | None) -> None:
+    here = await begun(10, policy=policy(mode=GuardMode.OBSERVE))
+    await here.say.freeze(whose, ME)
+
+    assert len(await after(here, rows(5))) == 10
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.FREEZE}
+
+
+# --- consumers -----------------------------------------------------------------------------------------------------
+
+
+async def test_another_token_of_one_application_set_lets_go_nobody_who_is_held() -> None:
+    here = await Here(tokens=FakeTokens(default="a", argocd="b")).start()
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice(consumer="default")
+    await after(here, rows(10), consumer="default")
+
+    with pytest.raises(EditedInput, match="consumer 'default' has one of this name") as refused:
+        await here.ask(consumer="argocd")
+    assert "take the other consumer's token away" in str(refused.value)
+    here = await here.restarted(tokens=FakeTokens(argocd="b"))
+    here.read(rows(10), COLUMNS)
+    assert len(await here.ask(consumer="argocd")) == 100
+    assert len(here.own("prod", "argocd").holds) == 90
+
+
+async def test_a_consumer_that_comes_back_is_asked_whether_it_is_the_one_that_took_over() -> None:
+    here = await Here(tokens=FakeTokens(us="u", eu="e")).start()
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice(consumer="us")
+    here = await here.restarted(tokens=FakeTokens(eu="e"))
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice(consumer="eu")
+    here = await here.restarted(tokens=FakeTokens(us="u2", eu="e"))
+    here.read(rows(10), COLUMNS)
+
+    with pytest.raises(EditedInput):
+        await here.ask(consumer="us")
+
+
+async def test_a_word_about_nobody_who_is_known_changes_nothing() -> None:
+    here = await begun(10)
+
+    with pytest.raises(NotKnownThere):
+        await here.say.approve(Subject("prod", tenants=["t000", "nobody"]), ME)
+    assert not here.own().approvals
