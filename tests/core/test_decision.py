@@ -720,6 +720,18 @@ def test_who_has_a_row_that_cannot_be_used_stays_as_released() -> None:
     assert bench.held() == {}
 
 
+def test_an_input_that_is_asked_for_again_after_long_is_written_down() -> None:
+    bench = Bench("a")
+    bench.ask()
+    assert bench.last is not None
+    assert not bench.last.to_record
+
+    bench.now += DAY
+    bench.ask()
+
+    assert bench.last.to_record
+
+
 # --- sizes -------------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,8 @@ class Left(NamedTuple):
     at: float
     tenant: str
     input: str
+    surely: bool = True
+    """Or else it may have moved: that depends on when the guard took notice."""
 
 
 class Missing(NamedTuple):
@@ -128,6 +130,20 @@ def removals(holds: Holds) -> Holds:
 
 
 @dataclass
+class Polls:
+    """When an input was asked for in one process: requests less than a poll apart are one."""
+
+    asked: float = float("-inf")
+    last: float = float("-inf")
+    before: float = float("-inf")
+
+    def note(self, now: float) -> None:
+        if now - self.last >= POLL:
+            self.before, self.last = self.last, now
+        self.asked = now
+
+
+@dataclass
 class Known:
     """What is known of one ApplicationSet."""
 
@@ -137,6 +153,15 @@ class Known:
     asked: dict[str, float] = field(default_factory=dict)
     polled: set[str] = field(default_factory=set)
     """Inputs that were asked for twice, a poll apart: those of one request may be previews."""
+
+    polls: dict[tuple[int, str], Polls] = field(default_factory=dict)
+    """By process and input."""
+
+    surely: dict[tuple[int, str], Polls] = field(default_factory=dict)
+    """Without the requests of which it is not known whether the guard took notice of them."""
+
+    arrived: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
+    """By which read tenants came to an input that had been answered before, by process and input."""
 
     lenses: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """By which read and through which lens each input was answered."""
@@ -174,19 +199,34 @@ class Known:
         others = self.live(given.now, given.input)
         return [one for one in others if row is not None and selects(self.parameters[one], row)]
 
-    def lost_by(self, given: str, answer: Answer, now: float) -> list[str]:
-        """Return whom a new input would cost the ApplicationSet, were it asked for instead of the others."""
-        began = min(self.first.values(), default=now)
-        if now - began <= FIRST_PASS or now < self.admitted.get(given, 0.0):
-            return []
-        latest = max(self.asked.values())
+    def moved(self, tenant: str, gone: int, others: Iterable[str], process: int) -> bool:
+        """Tell whether a tenant came to another input when it went missing from this one, or after."""
+        return any(self.arrived.get((process, one), {}).get(tenant, -1) >= gone for one in others)
+
+    def in_step(self, given: str, now: float, process: int, *, surely: bool) -> list[str]:
+        """Return the other live inputs that were asked for since the poll before the last of an input."""
+        asked, polls = (self.surely, self.polls) if surely else (self.polls, self.surely)
+        before = polls.get((process, given), Polls()).before
         return [
-            tenant
+            one
+            for one in self.live(now, given)
+            if (found := asked.get((process, one))) is not None and found.asked >= before
+        ]
+
+    def lost_by(self, answer: Answer, now: float, *, frozen: bool) -> dict[str, str]:
+        """Return whom a new input would cost the ApplicationSet, were it asked for instead of the others, and where."""
+        began = min(self.first.values(), default=now)
+        if now - began <= FIRST_PASS:
+            return {}
+        latest = max(self.asked.values())
+        return {
+            tenant: one
             for one, before in self.answers.items()
             if latest - self.asked[one] < DAY
             for tenant in before
-            if not self.is_approved(tenant, now) and not is_same(before, answer, tenant)
-        ]
+            if (frozen or tenant in self.pinned or not self.is_approved(tenant, now))
+            and not is_same(before, answer, tenant)
+        }
 
 
 def is_same(before: Mapping[str, Item], after: Mapping[str, Item], tenant: str) -> bool:
@@ -234,25 +274,42 @@ class Model:
         row = read.rows.get(tenant)
         return row is not None and selects(parameters, row) and row[IDENTITY] == item[IDENTITY]
 
+    def first_gone(self, tenant: str, given: Given, item: Item) -> int:
+        """Return the number of the first of the latest reads, all of which found a tenant missing."""
+        gone = self.read.number
+        for read in reversed(self.reads):
+            there = self.is_there(read, given.parameters, tenant, item) or tenant in read.unreadable
+            if there or read.process != self.read.process:
+                break
+            gone = read.number
+        return gone
+
     def check_leaving(self, given: Given, known: Known) -> None:
         """Check that everybody who left was allowed to."""
         before = known.answers[given.input]
         gone = [tenant for tenant in before if not is_same(before, given.answer, tenant)]
         by_rows = [tenant for tenant in gone if self._left_by_rows(tenant, given, known)]
         known.left += [Left(given.now, tenant, given.input) for tenant in by_rows]
-        if by_rows and self.policy.mode is not GuardMode.OBSERVE:
+        if by_rows and not self.observes(known):
             if self.policy.mode is GuardMode.UPSERT_ONLY:
                 raise Broken(f"{by_rows} left, where nobody may leave without approval")
-            self._check_limits(known, given.now)
-            self._check_last(known, given, by_rows)
+            self.check_limits(known, given.now)
+            self.check_last(known, given, by_rows)
+
+    def observes(self, known: Known) -> bool:
+        """Tell whether nobody is to be held: a freeze is meant also where the guard only observes."""
+        return self.policy.mode is GuardMode.OBSERVE and not self.is_frozen(known)
+
+    def is_frozen(self, known: Known) -> bool:
+        return self.frozen or known.frozen
 
     def _left_by_rows(self, tenant: str, given: Given, known: Known) -> bool:
         """Tell whether somebody left who counts; raises Broken if it was not allowed to."""
         if tenant in known.pinned or tenant in self.read.unreadable:
             raise Broken(f"{tenant} left, and is pinned or cannot be read")
-        if self.policy.mode is GuardMode.OBSERVE:
+        if self.observes(known):
             return True
-        if self.frozen or known.frozen or self.read.doubtful:
+        if self.is_frozen(known) or self.read.doubtful:
             raise Broken(f"{tenant} left while removals were frozen, or while a row may have been anybody's")
         if tenant in given.held:
             self._use_approval(tenant, given, known)
@@ -261,7 +318,12 @@ class Model:
         if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
             if any(tenant not in known.answers[one] for one in others):
                 raise Broken(f"{tenant} moved away before each of {others} had it")
-            return False
+            gone = self.first_gone(tenant, given, known.answers[given.input][tenant])
+            if known.moved(tenant, gone, others, self.read.process):
+                since = known.missing.get(given.input, {}).get(tenant)
+                if not known.moved(tenant, (since.read if since else self.read).number, others, self.read.process):
+                    known.left.append(Left(given.now, tenant, given.input, surely=False))
+                return False
         self._check_settled(known, given, tenant)
         if known.is_approved(tenant, given.now):
             self._use_approval(tenant, given, known)
@@ -298,33 +360,39 @@ class Model:
         if answered and answered[0] != first.lens_for(given.parameters):
             raise Broken(f"{tenant} left, and had gone missing together with another lens")
 
-    def _check_limits(self, known: Known, now: float) -> None:
+    def check_limits(self, known: Known, now: float) -> None:
         for limit in self.policy.limits:
-            for of, lost, sizes in self.counted(known, limit, now, ()):
+            for of, lost, sizes in self.counted(known, limit, now, (), surely=True):
                 if lost > most(limit, max(sizes)):
                     raise Broken(f"{lost} of {max(sizes)} of {of} left within {limit}")
 
     def counted(
-        self, known: Known, limit: RemovalLimit, now: float, more: Iterable[str]
+        self, known: Known, limit: RemovalLimit, now: float, more: Iterable[str], *, surely: bool = False
     ) -> list[tuple[str, int, list[int]]]:
         """Return what counts for a limit: whom of, how many left with `more`, and what their size can be taken for."""
         start = now - limit.window.total_seconds()
         leaving = list(more)
-        own = [one for one in known.left if one.at > start]
-        distinct = {one.tenant for each in self.sets.values() for one in each.left if one.at > start}
+        own = [one for one in known.left if one.at > start and one.surely >= surely]
+        of_all = (one for each in self.sets.values() for one in each.left)
+        distinct = {one.tenant for one in of_all if one.at > start and one.surely >= surely}
         return [
             ("the set", len(own) + len(leaving), sizes_at(known.sizes, start)),
             ("the source", len(distinct | set(leaving)), sizes_at(self.sizes, start)),
         ]
 
-    def _check_last(self, known: Known, given: Given, gone: list[str]) -> None:
-        others = any(known.answers[one] for one in known.live(given.now, given.input))
+    def check_last(self, known: Known, given: Given, gone: list[str]) -> None:
+        in_step = known.in_step(given.input, given.now, self.read.process, surely=False)
+        others = any(known.answers[one] for one in in_step)
         if not (given.answer or others or given.parameters.get("allowEmpty")):
             raise Broken(f"{gone} were the last")
 
     def note(self, given: Given, known: Known) -> None:
         """Remember an answer that was judged."""
         name, now = given.input, given.now
+        self.note_request(known, name, now, surely=True)
+        if name in known.answers:
+            arrived = known.arrived.setdefault((self.read.process, name), {})
+            arrived |= {tenant: self.read.number for tenant in given.answer if tenant not in known.answers[name]}
         known.answers[name], known.parameters[name] = given.answer, given.parameters
         known.asked[name] = now
         if now - known.first.setdefault(name, now) >= POLL:
@@ -333,6 +401,11 @@ class Model:
         known.lenses.setdefault(name, []).append((self.read.number, self.read.lens_for(given.parameters)))
         known.sizes.append((now, known.size(now, name)))
         self.count(now)
+
+    def note_request(self, known: Known, given: str, now: float, *, surely: bool) -> None:
+        """Remember that an input was asked for."""
+        for polls in (known.polls, known.surely) if surely else (known.polls,):
+            polls.setdefault((self.read.process, given), Polls()).note(now)
 
     def count(self, now: float) -> None:
         """Remember how many tenants there are in all answers together."""

@@ -9,6 +9,7 @@ from tenantry.core.asking import input_digest
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import SetName
 from tenantry.service.approving import Speaker, Subject
+from tenantry.service.regarding import digest_of_tenants, held_by
 from tests.guard.here import Here
 from tests.guard.model import DAY, Approved
 from tests.guard.reasons import Judge
@@ -44,15 +45,17 @@ class People(Table):
             self.model.of(name).approved[tenant] = Approved(now, now + (seconds or DAY))
 
     def approve_held(self, a: int, b: int) -> None:
-        """Approve all whom one decision holds."""
+        """Approve all whom one decision holds, or all whom it keeps waiting."""
         name = REQUESTS[b % len(REQUESTS)][0]
         holds = self.here.own(name).holds.values()
         numbers = sorted({hold.decision for hold in holds})
         if not numbers:
             return
         number = numbers[a % len(numbers)]
-        tenants = {hold.tenant for hold in holds if hold.decision == number}
-        subject = Subject(name.application_set, name.consumer, decision=number)
+        kinds = [tenants for tenants in held_by(self.here.own(name), number) if tenants]
+        tenants = kinds[b % len(kinds)]
+        shown = digest_of_tenants(tenants) if len(kinds) > 1 else None
+        subject = Subject(name.application_set, name.consumer, decision=number, digest=shown)
         if self._said(lambda: self.here.say.approve(subject, ME)):
             now = self.here.ledger.now()
             self.model.of(name).approved |= {tenant: Approved(now, now + DAY) for tenant in tenants}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from tenantry.core.guard import GuardMode
-from tenantry.core.ledger import Rule, SetName
+from tenantry.core.ledger import Hold, Rule, SetName
 from tests.guard.model import (
     DAY,
     IDENTITY,
@@ -14,6 +14,7 @@ from tests.guard.model import (
     Given,
     Item,
     Known,
+    Left,
     Missing,
     Model,
     ReadOf,
@@ -57,6 +58,7 @@ class Judge(Model):
         if failing and before is None:
             raise Broken("an input was answered for the first time, and that was not written")
         if failing and given.answer == before:
+            self.note_request(known, given.input, given.now, surely=False)
             return
         if before is None:
             self._check_first(given, known)
@@ -74,8 +76,44 @@ class Judge(Model):
         """Hear that an input was refused as an edited one."""
         known = self.of(name)
         answer: Answer = {tenant: dict(row) for tenant, row in self._selected(parameters).items()}
-        if given in known.answers or not known.lost_by(given, answer, now):
+        if given in known.answers or self.policy.mode is GuardMode.OBSERVE:
+            raise Broken(f"{given} was refused, and is known, or the guard only observes")
+        if not (self._is_another_consumers(name, given, answer, now) or self._may_refuse(known, given, answer, now)):
             raise Broken(f"{given} was refused, and would cost nobody")
+
+    def _is_another_consumers(self, name: SetName, given: str, answer: Answer, now: float) -> bool:
+        """Tell whether another consumer has this very ApplicationSet, with tenants more."""
+        return not self.of(name).answers and any(
+            given in other.polled and now - other.asked[given] < DAY and _lacks(other.answers[given], answer)
+            for one, other in self.sets.items()
+            if one != name and one.application_set == name.application_set and given in other.answers
+        )
+
+    def _may_refuse(self, known: Known, given: str, answer: Answer, now: float) -> bool:
+        lost = known.lost_by(answer, now, frozen=self.is_frozen(known))
+        if not lost or now >= known.admitted.get(given, 0.0):
+            return bool(lost)
+        gone = self._gone_besides(known, lost, given, answer, now)
+        beyond = any(
+            many > most(limit, min(sizes))
+            for limit in self.policy.limits
+            for _, many, sizes in self.counted(known, limit, now, gone)
+        )
+        kept = [one for one in lost if one in known.pinned or one in self.read.unreadable]
+        no_one = self.read.doubtful or self.policy.mode is GuardMode.UPSERT_ONLY or not answer
+        return bool(self.is_frozen(known) or kept or beyond or (gone and no_one))
+
+    def _gone_besides(
+        self, known: Known, lost: Mapping[str, str], given: str, answer: Answer, now: float
+    ) -> Mapping[str, str]:
+        """Return those whom the rows cost their place, and not only another input: no live one selects them."""
+        return {
+            tenant: one
+            for tenant, one in lost.items()
+            if tenant in answer
+            or tenant not in self.read.rows
+            or not any(selects(known.parameters[live], self.read.rows[tenant]) for live in known.live(now, given))
+        }
 
     def previews_ended(self, name: SetName, left: Collection[str]) -> None:
         """Hear which inputs are still remembered."""
@@ -96,8 +134,22 @@ class Judge(Model):
         selected = self._selected(given.parameters)
         if set(given.answer) != set(selected):
             raise Broken(f"a new input was answered {set(given.answer) ^ set(selected)} otherwise than rows say")
-        if lost := known.lost_by(given.input, given.answer, given.now):
-            raise Broken(f"{given.input} is new, and was answered although {lost} might be lost")
+        if self.policy.mode is GuardMode.OBSERVE:
+            return
+        if self._is_another_consumers(given.name, given.input, given.answer, given.now):
+            raise Broken(f"{given.input} is new, and was answered although it may be another consumer's")
+        if lost := known.lost_by(given.answer, given.now, frozen=self.is_frozen(known)):
+            if given.now >= known.admitted.get(given.input, 0.0) or self.is_frozen(known):
+                raise Broken(f"{given.input} is new, and was answered although {lost} might be lost")
+            gone = self._gone_besides(known, lost, given.input, given.answer, given.now)
+            if kept := [one for one in lost if one in known.pinned or one in self.read.unreadable]:
+                raise Broken(f"{given.input} was approved, and would cost {kept}, who are to stay")
+            known.left += [Left(given.now, tenant, one) for tenant, one in gone.items()]
+            if gone and (self.read.doubtful or self.policy.mode is GuardMode.UPSERT_ONLY):
+                raise Broken(f"{given.input} was approved, and cost {gone} besides, who may not leave by rows")
+            if gone:
+                self.check_limits(known, given.now)
+                self.check_last(known, given, list(gone))
 
     def _check_members(self, before: Answer, given: Given, known: Known) -> None:
         """Whoever is answered is as its row is now, or as it was in the last answer to the very same input."""
@@ -140,14 +192,16 @@ class Judge(Model):
         ]
 
     def _has_reason(self, tenant: str, since: Missing, given: Given, known: Known) -> bool:
-        if self.policy.mode is GuardMode.OBSERVE:
+        if self.observes(known):
             return False
         if self.read.doubtful or tenant in given.is_held:
             return True
         is_renamed = tenant in self._selected(given.parameters)
         if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
-            frozen = self.frozen or known.frozen
-            return frozen or any(tenant not in known.answers[one] for one in others)
+            if any(tenant not in known.answers[one] for one in others):
+                return True
+            if known.moved(tenant, since.read.number, others, self.read.process):
+                return self.is_frozen(known)
         reads = self.read.number - since.read.number
         return reads < 1 or self.read.began - since.read.began < self.policy.settle
 
@@ -159,7 +213,7 @@ class Judge(Model):
         came = [tenant for tenant in new if tenant in given.answer]
         waiting = [tenant for tenant in new if tenant not in given.answer]
         unapproved = [tenant for tenant in came if not known.is_approved(tenant, given.now)]
-        held = bool(removals(given.after))
+        held = any(self._is_in_the_way(known, hold, given) for hold in removals(given.after).values())
         most = max(MOST_ADDITIONS, known.size(given.now, given.input) * MOST_PERCENT // 100)
         if unapproved and known.came + len(came) > most and (held or self._are_many_missing(kept, given, known)):
             raise Broken(f"{len(came)} came after {known.came}, while those stay whom they may replace")
@@ -170,6 +224,11 @@ class Judge(Model):
         if untold := [tenant for tenant in waiting if (given.input, tenant) not in given.after]:
             raise Broken(f"{untold} wait, and operators are not told")
         known.came = known.came + len(came) if held else 0
+
+    def _is_in_the_way(self, known: Known, hold: Hold, given: Given) -> bool:
+        """Tell whether new tenants wait for a hold: it is not approved, and somebody asks for its input."""
+        asked = hold.input in (given.input, *known.live(given.now, given.input))
+        return asked and (self.is_frozen(known) or not known.is_approved(hold.tenant, given.now))
 
     def _are_many_missing(self, kept: Sequence[str], given: Given, known: Known) -> bool:
         """Tell whether more stay without a row than a limit would ever let go."""
@@ -192,7 +251,7 @@ class Judge(Model):
     def _check_new_holds(self, kept: Sequence[str], given: Given, known: Known) -> None:
         """A hold has the reason that it gives, and ends with the return of its tenant."""
         began = {tenant: hold for tenant, hold in given.began.items() if hold.rule is not Rule.REPLACEMENT}
-        if began and self.policy.mode is GuardMode.OBSERVE:
+        if began and self.observes(known):
             raise Broken(f"{began} are held where the guard only observes")
         for rule in {hold.rule for hold in began.values()}:
             tenants = [tenant for tenant, hold in began.items() if hold.rule is rule]
@@ -209,11 +268,12 @@ class Judge(Model):
                 seen_before = [one for one in since if one.read.lens_for(given.parameters) != lens]
                 return known.lenses[given.input][-1][1] != lens and not seen_before
             case Rule.FREEZE:
-                return self.frozen or known.frozen
+                return self.is_frozen(known)
             case Rule.UPSERT_ONLY:
                 return self.policy.mode is GuardMode.UPSERT_ONLY
             case Rule.LAST:
-                others = any(known.answers[one] for one in known.live(given.now, given.input))
+                in_step = known.in_step(given.input, given.now, self.read.process, surely=True)
+                others = any(known.answers[one] for one in in_step)
                 return set(given.answer) <= set(tenants) and not others and not given.parameters.get("allowEmpty")
         return any(
             lost > most(limit, min(sizes))
@@ -227,7 +287,13 @@ class Judge(Model):
     def _note_words(self, before: Answer, given: Given, known: Known) -> None:
         """An approval ends when who left by it comes back, also under another name, or who was held returns."""
         held = [tenant for tenant in given.held if (given.input, tenant) not in given.after]
-        returned = {tenant for tenant in held if is_same(before, given.answer, tenant)}
+        still = {tenant for _, tenant in given.after}
+        waited = {
+            tenant
+            for (one, tenant), hold in given.before.items()
+            if one == given.input and hold.rule is Rule.REPLACEMENT and tenant not in still
+        }
+        returned = {tenant for tenant in held if is_same(before, given.answer, tenant)} | waited
         came = {tenant for tenant in given.answer if tenant not in before}
         for tenant in returned | came:
             word = known.approved.get(tenant)
@@ -243,6 +309,10 @@ class Judge(Model):
             if all(is_same(other, given.answer, tenant) for other in others):
                 known.approved.pop(tenant, None)
         known.renamed.clear()
+
+
+def _lacks(before: Answer, after: Answer) -> bool:
+    return any(not is_same(before, after, tenant) for tenant in before)
 
 
 def _has(item: Item, row: Item) -> bool:

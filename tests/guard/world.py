@@ -248,7 +248,11 @@ class World(People):
         self._restart(store=FakeStore())
 
     def fail_to_write(self, a: int, b: int) -> None:
-        """One round of requests while the state cannot be written."""
+        """One round of requests while the state cannot be written, after one in which it could."""
+        self.poll(a, b)
+        self.insert(a, b)
+        self.delete_some(a % 3, b)
+        self.read(a, b)
         self.here.store.broken = StateUnwritable()
         try:
             self.poll(a, b)

@@ -15,6 +15,9 @@ from tenantry.core.lens import digest_of
 POLL = 1.0
 """Seconds after which another request for an input is another poll, and not the same one once more."""
 
+TOUCH = 3600.0
+"""Seconds after which it is written down again that an input is still asked for."""
+
 _VALUES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from tenantry.core.asking import POLL, Asked, Decision, Read, approval, is_another, present, sized, value_in
+from tenantry.core.asking import POLL, TOUCH, Asked, Decision, Read, approval, is_another, present, sized, value_in
 from tenantry.core.first_answer import first_decision
 from tenantry.core.guard import Excess, GuardMode, Policy, excess
 from tenantry.core.ledger import Baseline, Hold, Input, Loss, Rule, SetLedger, SourceLedger, Word
@@ -270,6 +270,7 @@ class _Judgement:
         )
         ledger = sized(ledger, self._policy, asked)
         meaning = (before.lens, before.layout, before.polled) == (asked.lens, asked.layout, polled)
+        is_back = asked.now - before.last > TOUCH
         said = ledger.approvals != own.approvals or ledger.additions != own.additions
         return Decision(
             ledger=ledger,
@@ -283,7 +284,7 @@ class _Judgement:
             began=[hold for key, hold in holds.items() if own.holds.get(key) != hold],
             ended=ended,
             would_hold=self._would,
-            to_record=bool(put or self._dropped or said or not meaning or holds != own.holds),
+            to_record=bool(put or self._dropped or said or is_back or not meaning or holds != own.holds),
             unsettled=not polled
             or bool(waiting)
             or any(tenant in self._kept for tenant in asked.unreadable)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
-from tenantry.core.asking import Decision
+from tenantry.core.asking import TOUCH, Decision
 from tenantry.core.decision import decide
 from tenantry.core.errors import StateError
 from tenantry.core.fields import Naming
@@ -33,11 +33,6 @@ from tenantry.service.releasing import events_of, told_of
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.state import SetChange
 from tenantry.service.watching import Watching, is_doubtful
-
-_TOUCH = 3600.0
-"""Seconds after which it is written down again that an input is still asked for."""
-
-_ASKED_ANEW = 60.0
 
 
 @dataclass(slots=True)
@@ -322,7 +317,7 @@ class Guarding:
                 own = self._circumstances.with_times(of, self._ledger.own(name))
                 before = self._ledger.own(name).baselines
                 previews = own.previews()
-                if previews or any(own.baselines[given].last - one.last > _TOUCH for given, one in before.items()):
+                if previews or any(own.baselines[given].last - one.last > TOUCH for given, one in before.items()):
                     kept = {given: one for given, one in own.baselines.items() if given not in previews}
                     dropped = {given: tuple(own.baselines[given].released) for given in previews}
                     change = SetChange(name, msgspec.structs.replace(own, baselines=kept), dropped=dropped)
