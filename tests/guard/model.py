@@ -350,14 +350,15 @@ class Model:
             raise Broken(f"{tenant} left after {without} reads in {self.read.began - first} s")
 
     def _check_lens(self, known: Known, given: Given, tenant: str) -> None:
-        """Whoever went missing did so in a read through the lens of the answer before."""
+        """Whoever went missing did so in a read through the lens of the answer before, or is missing through it now."""
         item, first = known.answers[given.input][tenant], self.read
         for read in reversed(self.reads):
             if self.is_there(read, given.parameters, tenant, item):
                 break
             first = read
         answered = [lens for number, lens in known.lenses[given.input] if number < first.number][-1:]
-        if answered and answered[0] != first.lens_for(given.parameters):
+        lenses = {one.lens_for(given.parameters) for one in (first, self.read)}
+        if answered and answered[0] not in lenses:
             raise Broken(f"{tenant} left, and had gone missing together with another lens")
 
     def check_limits(self, known: Known, now: float) -> None:
