@@ -732,6 +732,27 @@ def test_an_input_that_is_asked_for_again_after_long_is_written_down() -> None:
     assert bench.last.to_record
 
 
+def test_a_size_that_changes_since_an_input_is_not_asked_for_any_more_is_written_down() -> None:
+    bench = Bench("a", "b")
+    bench.come("c", given="x")
+    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("x"): Word("ann", "new", bench.now)})
+    bench.ask("x")
+    bench.passes(minutes=1)
+    bench.ask("x")
+    for _ in range(47):
+        bench.now += HOUR / 2
+        bench.ask()
+    assert [one.size for one in bench.own.sizes][-1] == 3
+    assert bench.last is not None
+    assert not bench.last.to_record
+
+    bench.now += HOUR / 2
+    bench.ask()
+
+    assert [one.size for one in bench.own.sizes][-1] == 2
+    assert bench.last.to_record
+
+
 # --- sizes -------------------------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,7 @@ FAULTS = (
     Fault("held removals use up limits", DECISION, "        elif against:\n            self._hold(wanting, against)", "        elif against:\n            self._lost += [Loss(tenant, self._asked.input, self._asked.now) for tenant in wanting]\n            self._hold(wanting, against)"),
     Fault("another name is no removal", DECISION, "renamed = after is not None and is_another(", "renamed = False and is_another("),
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
+    Fault("a size is not known to the next process", DECISION, " or ledger.sizes != own.sizes", ""),
     Fault("an edited input is let in", FIRST, "    if word is None or not word.stands(asked.now):", "    if False:"),
     Fault("an approved input costs whoever else is missing", FIRST, "elif against := excess(", "elif against := None and excess("),
     Fault("an approved input costs the last", FIRST, "elif by_rows and not asked.candidate and not asked.allow_empty:", "elif False:"),

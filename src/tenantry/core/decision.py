@@ -271,7 +271,7 @@ class _Judgement:
         ledger = sized(ledger, self._policy, asked)
         meaning = (before.lens, before.layout, before.polled) == (asked.lens, asked.layout, polled)
         is_back = asked.now - before.last > TOUCH
-        said = ledger.approvals != own.approvals or ledger.additions != own.additions
+        said = ledger.approvals != own.approvals or ledger.additions != own.additions or ledger.sizes != own.sizes
         return Decision(
             ledger=ledger,
             put=put,
