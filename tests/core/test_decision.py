@@ -120,6 +120,11 @@ class Bench:
         words = {tenant: Word("ann", "left", self.now, self.now + hours * HOUR) for tenant in tenants}
         self.own = msgspec.structs.replace(self.own, approvals={**self.own.approvals, **words})
 
+    def admit(self, given: str) -> None:
+        """Let an input be new."""
+        word = Word("ann", "new", self.now)
+        self.own = msgspec.structs.replace(self.own, admitted={input_digest(given): word})
+
     def held(self) -> dict[str, Rule]:
         return {hold.tenant: hold.rule for hold in self.own.holds.values()}
 
@@ -438,7 +443,7 @@ def test_an_approved_input_costs_nobody_whose_row_may_be_there_still(why: dict[s
     bench = Bench("a", "b")
     bench.come("a", given="edited")
     bench.gone("b")
-    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("edited"): Word("ann", "new", bench.now)})
+    bench.admit("edited")
 
     with pytest.raises(EditedInput, match="1 tenant"):
         bench.ask("edited", **why)
@@ -450,7 +455,7 @@ def test_upsert_only_lets_an_approved_input_cost_nobody_whose_row_went() -> None
     bench = Bench("a", "b", mode=GuardMode.UPSERT_ONLY)
     bench.come("a", given="edited")
     bench.gone("b")
-    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("edited"): Word("ann", "new", bench.now)})
+    bench.admit("edited")
 
     with pytest.raises(EditedInput, match="upsert-only"):
         bench.ask("edited")
@@ -515,6 +520,42 @@ def test_who_was_in_another_input_already_leaves_once_settled_and_is_counted() -
 
     assert "t000" not in bench.ask()
     assert [loss.tenant for loss in bench.own.losses] == ["t000"]
+
+
+def test_who_came_to_another_input_before_it_went_missing_here_does_not_move_there() -> None:
+    bench = Bench(*named(100))
+    bench.come("t000", given="other")
+    bench.admit("other")
+    bench.ask("other")
+    bench.passes(minutes=1)
+    bench.ask("other")
+    bench.come(*named(50), given="other")
+    bench.ask("other")
+    bench.passes(minutes=1)
+    bench.gone(*named(50))
+
+    bench.ask()
+    bench.passes(minutes=2)
+
+    assert len(bench.ask()) == 100
+    assert set(bench.held().values()) == {Rule.LIMIT}
+
+
+def test_who_moves_to_an_input_that_is_not_asked_for_stays_until_it_is() -> None:
+    bench = Bench("a", "b")
+    bench.come("a", "b", given="other")
+    bench.ask("other")
+    bench.passes(minutes=1)
+    bench.ask("other")
+    bench.come("m")
+    bench.ask()
+    bench.gone("m")
+    bench.come("m", given="other")
+    bench.passes(minutes=5, asking=True)
+
+    assert "m" in bench.ask()
+    bench.ask("other")
+    assert "m" not in bench.ask()
 
 
 def test_tenants_of_an_input_that_nobody_asks_for_any_more_are_not_left_over() -> None:
@@ -596,7 +637,7 @@ def test_an_approval_of_another_name_is_spent_with_it() -> None:
 def test_an_approval_of_another_name_stands_until_each_input_has_it() -> None:
     bench = Bench(*named(10))
     bench.come("t000", "t001", given="x")
-    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("x"): Word("ann", "new", bench.now)})
+    bench.admit("x")
     bench.ask("x")
     bench.passes(minutes=1)
     bench.ask("x")
@@ -735,7 +776,7 @@ def test_an_input_that_is_asked_for_again_after_long_is_written_down() -> None:
 def test_a_size_that_changes_since_an_input_is_not_asked_for_any_more_is_written_down() -> None:
     bench = Bench("a", "b")
     bench.come("c", given="x")
-    bench.own = msgspec.structs.replace(bench.own, admitted={input_digest("x"): Word("ann", "new", bench.now)})
+    bench.admit("x")
     bench.ask("x")
     bench.passes(minutes=1)
     bench.ask("x")
@@ -765,7 +806,7 @@ def test_the_size_of_a_first_pass_is_that_at_its_end() -> None:
 def test_those_who_only_wait_to_come_do_not_let_the_last_ones_go() -> None:
     here = Bench("a", "b")
     here.come(*(f"h{n}" for n in range(30)), given="x")
-    here.own = msgspec.structs.replace(here.own, admitted={input_digest("x"): Word("ann", "new", here.now)})
+    here.admit("x")
     here.ask("x")
     here.passes(minutes=1)
     here.ask("x")

@@ -57,7 +57,7 @@ FAULTS = (
     Fault("another lens is seen only where nobody looked", DECISION, "(since is None or since.number >= asked.lens_since)", "since is None"),
     Fault("everyone is held at another lens", DECISION, "(since is None or since.number >= asked.lens_since)", "True"),
     Fault("who comes under another name is missing still", DECISION, "        self._absences.pop(tenant, None)\n", ""),
-    Fault("who was approved ahead of time waits for other rows", DECISION, " or approval(own, absent, asked.now) for absent", " for absent"),
+    Fault("who was approved ahead of time waits for other rows", DECISION, " or approval(own, absent, asked.now) for absent", " for absent", OF_SERVICE),
     Fault("an approval is not spent", DECISION, "if (word := self._own.approvals.get(tenant)) and word.used}", "if False}"),
     Fault("an approval never lapses", LEDGER, "return self.until is None or now < self.until", "return True"),
     Fault("an approval counts for all", "core/asking", "word = own.approvals.get(tenant)\n", "word = next(iter(own.approvals.values()), None)\n"),
@@ -78,13 +78,13 @@ FAULTS = (
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
     Fault("a size is not known to the next process", DECISION, " or ledger.sizes != own.sizes", ""),
     Fault("an edited input is let in", FIRST, "    if word is None or not word.stands(asked.now):", "    if False:"),
-    Fault("an approved input costs whoever else is missing", FIRST, "elif against := excess(", "elif against := None and excess("),
-    Fault("an approved input costs the last", FIRST, "elif by_rows and not asked.candidate and not asked.allow_empty:", "elif False:"),
-    Fault("an approved input overrules a freeze", FIRST, "    if own.freeze or source.freeze:", "    if False:"),
-    Fault("an approved input overrules a pin", FIRST, "loss.tenant in own.pins or ", ""),
+    Fault("an approved input costs whoever else is missing", FIRST, "elif against := excess(", "elif against := None and excess(", OF_SERVICE),
+    Fault("an approved input costs the last", FIRST, "elif by_rows and not asked.candidate and not asked.allow_empty:", "elif False:", OF_SERVICE),
+    Fault("an approved input overrules a freeze", FIRST, "    if own.freeze or source.freeze:", "    if False:", OF_SERVICE),
+    Fault("an approved input overrules a pin", FIRST, "loss.tenant in own.pins or ", "", OF_SERVICE),
     Fault("an approved input costs who cannot be read", FIRST, " or loss.tenant in asked.unreadable", ""),
     Fault("who is lost besides an edit is not counted", FIRST, "losses=(*own.losses, *by_rows)", "losses=own.losses"),
-    Fault("an approval by name overrules a freeze in an edit", FIRST, " and not frozen and tenant not in own.pins", ""),
+    Fault("an approval by name overrules a freeze in an edit", FIRST, " and not frozen and tenant not in own.pins", "", OF_SERVICE),
     Fault("another token lets go who is held", FIRST, "        if lost:\n            return EditedInput", "        if False:\n            return EditedInput", OF_SERVICE),
     Fault("observe refuses an edit", FIRST, "if policy.mode is not GuardMode.OBSERVE:", "if True:", OF_SERVICE),
     Fault("who moves leaves at once", DECISION, "(others := asked.elsewhere(tenant)) and not self._all_have(others, tenant):", "(others := asked.elsewhere(tenant)) and False:"),
@@ -153,19 +153,21 @@ def caught(fault: Fault, folder: Path) -> bool:
 
 
 def main() -> int:
-    """Plant every fault and tell which were missed."""
+    """Plant every fault, or those that are named, and tell which were missed."""
+    named = sys.argv[1:]
+    faults = [fault for fault in FAULTS if not named or fault.what in named]
     missed = 0
     with tempfile.TemporaryDirectory() as scratch:
-        for tests in dict.fromkeys(fault.tests for fault in FAULTS):
+        for tests in dict.fromkeys(fault.tests for fault in faults):
             if caught(NO_FAULT._replace(tests=tests), Path(scratch) / "src"):
                 sys.stdout.write(f"{tests[0]} fails on the guard as it is.\n")
                 return 1
-        for fault in FAULTS:
+        for fault in faults:
             found = caught(fault, Path(scratch) / "src")
             missed += not found
             sys.stdout.write(f"{'caught' if found else 'MISSED'}  {fault.what}\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{len(FAULTS) - missed} of {len(FAULTS)} faults were caught.\n")
+    sys.stdout.write(f"{len(faults) - missed} of {len(faults)} faults were caught.\n")
     return 1 if missed else 0
 
 
