@@ -215,15 +215,16 @@ class Judge(Model):
         unapproved = [tenant for tenant in came if not known.is_approved(tenant, given.now)]
         held = any(self._is_in_the_way(known, hold, given) for hold in removals(given.after).values())
         most = max(MOST_ADDITIONS, known.size(given.now, given.input) * MOST_PERCENT // 100)
-        if unapproved and known.came + len(came) > most and (held or self._are_many_missing(kept, given, known)):
-            raise Broken(f"{len(came)} came after {known.came}, while those stay whom they may replace")
-        if waiting and known.came + len(new) <= most:
+        before_them = known.came if held else 0
+        if unapproved and before_them + len(came) > most and (held or self._are_many_missing(kept, given, known)):
+            raise Broken(f"{len(came)} came after {before_them}, while those stay whom they may replace")
+        if waiting and before_them + len(new) <= most:
             raise Broken(f"{waiting} wait, and are not many")
         if waiting and not (held or kept):
             raise Broken(f"{waiting} wait, and nobody is held")
         if untold := [tenant for tenant in waiting if (given.input, tenant) not in given.after]:
             raise Broken(f"{untold} wait, and operators are not told")
-        known.came = known.came + len(came) if held else 0
+        known.came = before_them + len(came) if held else 0
 
     def _is_in_the_way(self, known: Known, hold: Hold, given: Given) -> bool:
         """Tell whether new tenants wait for a hold: it is not approved, and somebody asks for its input."""

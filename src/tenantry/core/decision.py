@@ -207,9 +207,10 @@ class _Judgement:
         asked, own = self._asked, self._own
         taken = self._names_of_the_kept() if self._kept else set()
         waiting = {tenant for tenant in new if taken and self._name_in(asked.candidate[tenant]) in taken}
-        if self._is_anybody_held() or (self._unsettled and self._against(self._unsettled)):
-            size = present(own, asked)
-            if own.additions + len(new) > max(MOST_ADDITIONS, size * MOST_PERCENT // 100):
+        held = self._is_anybody_held()
+        if held or (self._unsettled and self._against(self._unsettled)):
+            size, before = present(own, asked), own.additions if held else 0
+            if before + len(new) > max(MOST_ADDITIONS, size * MOST_PERCENT // 100):
                 waiting.update(new)
         return {tenant for tenant in waiting if not approval(own, tenant, asked.now)}
 
