@@ -39,7 +39,9 @@ class Bench:
         self.source = SourceLedger()
         self.rows: dict[str, dict[str, str]] = {ALL: dict.fromkeys(tenants, "1")}
         self.lens = "lens"
-        self.lens_since = 0
+        self.lenses = {0: "lens"}
+        """By the first read through each."""
+
         self.now = 1_000_000.0
         self.reads = 1
         self.absences: dict[str, Mapping[str, Read]] = {}
@@ -76,7 +78,7 @@ class Bench:
     def look_otherwise(self) -> None:
         """Shape answers by something else from the next read on."""
         self.read()
-        self.lens, self.lens_since = f"{self.lens}'", self.reads
+        self.lens = self.lenses[self.reads] = f"{self.lens}'"
 
     def candidate(self, given: str = ALL) -> dict[str, bytes]:
         return {tenant: parameters(tenant, value) for tenant, value in self.rows.get(given, {}).items()}
@@ -94,7 +96,7 @@ class Bench:
             self.absences.get(given, {}),
             lambda tenant: [other for other in live if tenant in self.rows.get(other, {})],
             name="tenantName",
-            lens_since=self.lens_since,
+            lens_at=lambda read: [lens for first, lens in self.lenses.items() if first <= read.number][-1],
             came=lambda other, tenant: self.came.get((other, tenant)),
             in_step=[other for other in self.own.baselines if other not in {given, *self.silent}],
             **more,

@@ -335,6 +335,33 @@ async def test_a_drop_hidden_behind_another_type_of_a_column_is_held_also_withou
     assert rules(here) == {Rule.LENS}
 
 
+async def test_a_drop_that_came_with_another_lens_is_held_although_yet_another_lens_came_after_it() -> None:
+    regions = {f"{region}{n:03}": region for region in ("eu", "us") for n in range(50)}
+
+    def read(kind: Kind, **changed: str | None) -> None:
+        found = {tenant: region for tenant, region in {**regions, **changed}.items() if region}
+        here.read(
+            [{"tenant": tenant, "region": region, "size": "1"} for tenant, region in found.items()],
+            columns_of(tenant=Kind.TEXT, region=Kind.TEXT, size=kind),
+        )
+
+    here = await Here().start()
+    read(Kind.TEXT)
+    await here.ask_twice({"region": "eu"})
+    await here.ask_twice({"region": "us"})
+    here = await here.restarted(shape="another")
+    read(Kind.TEXT)
+    await here.ask({"region": "us"})
+    read(Kind.TEXT, us000="ap")
+    await here.ask({"region": "us"})  # looks whether the other input selects it
+    for kind in (Kind.TEXT, Kind.NUMBER, Kind.NUMBER):
+        read(kind, us000="ap", eu000=None)
+        here.clock.pass_by(seconds=61)
+
+    assert "eu000" in await here.ask({"region": "eu"})
+    assert {hold.tenant: hold.rule for hold in here.own().holds.values()}["eu000"] is Rule.LENS
+
+
 async def test_a_drop_hidden_behind_a_restart_alone_has_to_settle_and_to_keep_the_limits() -> None:
     here = await begun(100)
     here = await here.restarted()

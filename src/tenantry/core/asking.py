@@ -74,8 +74,8 @@ class Asked:
     twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
 
-    lens_since: int = 0
-    """The number of the first read of this process since which nothing but rows has changed."""
+    lens_at: Callable[[Read], str] = lambda _: ""
+    """Tells through which lens an earlier read of this process was seen; empty if that is not known any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,8 @@ from enum import Enum
 
 import msgspec
 
-from tenantry.core.mapping import TableShape
+from tenantry.core.mapping import RowMapping, TableShape
 from tenantry.core.selection import Condition, Matching, Selection, Shard
-from tenantry.core.snapshot import Snapshot
 
 _ORDERED = msgspec.json.Encoder(order="sorted")
 _PARTS = ("the configuration", "the database that the tenants are read from", "what the input selects")
@@ -58,12 +57,12 @@ def meaning_of(value: object) -> object:
     return value
 
 
-def lens_of(shape: str, origin: str, selection: Selection, snapshot: Snapshot) -> str:
+def lens_of(shape: str, origin: str, selection: Selection, mapping: RowMapping) -> str:
     """Return the lens of an input: digests of configuration, origin of the rows, and what is selected.
 
     `shape` is what `digest_of_shape` gives, `origin` names the source and how often it went back.
     """
-    kinds = {this.name: this.kind.value for this in snapshot.mapping.offered}
+    kinds = {this.name: this.kind.value for this in mapping.offered}
     clauses = [_clause(clause, kinds) for clause in selection.clauses]
     return f"{shape}.{digest_of(origin)}.{digest_of(clauses)}"
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import msgspec
 
 from tenantry.core.asking import Asked, Read
+from tenantry.core.errors import RequestRefused
 from tenantry.core.fields import Naming
 from tenantry.core.keeping import Fitting
 from tenantry.core.ledger import Input, SetLedger
 from tenantry.core.lens import lens_of
+from tenantry.core.selection import parse_selection
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps
 from tenantry.core.tenant import Tenant
 from tenantry.service.answering import Question
-from tenantry.service.keys import Key, Keys, KnownSet
+from tenantry.service.keys import Key, Keys, KnownSet, parameters_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock
 from tenantry.service.watching import Watching, is_doubtful, unreadable_in
@@ -53,10 +55,11 @@ class Circumstances:
         """Return what is known of the ApplicationSet, and what is asked."""
         snapshot, key = this.question.snapshot, this.key
         own = self.with_times(this.of, self._ledger.own(key.set_name))
+        origin = self._watching.origin(snapshot.position)
         asked = Asked(
             input=key.input,
             candidate=candidate,
-            lens=lens_of(self._shape, self._watching.origin(snapshot.position), this.question.selection, snapshot),
+            lens=lens_of(self._shape, origin, this.question.selection, snapshot.mapping),
             layout=fitting.layout,
             now=self._ledger.now(),
             read=this.read,
@@ -71,9 +74,19 @@ class Circumstances:
             came=lambda given, tenant: this.of.keys[given].came.get(tenant) if given in this.of.keys else None,
             in_step=this.of.in_step_with(key),
             twins=self._twins(key) if not own.baselines else {},
-            lens_since=self._watching.lens_since,
+            lens_at=lambda read: self._lens_at(key, read),
         )
         return own, asked
+
+    def _lens_at(self, key: Key, read: Read) -> str:
+        epoch = self._watching.epoch_of(read)
+        if epoch is None:
+            return ""
+        try:
+            selection = parse_selection(parameters_of(key.input), epoch.vocabulary, key.set_name.application_set)
+        except RequestRefused:
+            return ""
+        return lens_of(self._shape, epoch.origin, selection, epoch.mapping)
 
     def fitting(self, this: Request, chosen: Sequence[Tenant]) -> Steps[Fitting]:
         """Return what gives parameter sets their layout: that of the snapshot, and what those have who may stay."""

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tenantry.core.asking import Read
 from tenantry.core.errors import MissingColumn, listed, nearest, quoted
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
+from tenantry.core.mapping import RowMapping
 from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
+from tenantry.core.vocabulary import Vocabulary
 from tenantry.service.keys import Key, Keys
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer
 
 _MOST_CAUSES = 256
+_MOST_EPOCHS = 63
 _SINCE_THE_START = "It was missing when the input was first asked for after the start."
 
 
 _LOOK = "If a backup was restored, whoever it lacks is held: see `tenantry guard holds`."
+
+
+class Epoch(NamedTuple):
+    """A run of reads in which nothing but rows changed."""
+
+    first: int
+    """The number of its first read."""
+
+    origin: str
+    mapping: RowMapping
+    vocabulary: Vocabulary
 
 
 class Watching:
@@ -35,14 +50,13 @@ class Watching:
         self._causes: dict[int, str] = {}
         self._position: Position | None = None
         self._turns = 0
-        self._lens_since = 0
+        self._epochs: tuple[Epoch, ...] = ()
         self.latest = 0
         """The number of the read that was taken in last, or is being taken in."""
 
-    @property
-    def lens_since(self) -> int:
-        """The number of the first read since which fields and source are what they are now."""
-        return self._lens_since
+    def epoch_of(self, read: Read) -> Epoch | None:
+        """Return how a read was seen, unless that is long ago."""
+        return next((epoch for epoch in reversed(self._epochs) if epoch.first <= read.number), None)
 
     def cause(self, read: Read) -> str:
         """Say what a read found."""
@@ -52,11 +66,11 @@ class Watching:
         """Take in a read before it is answered from: who is missing since when, and who is back."""
         self._refuse_unknown_identity(snapshot)
         self.latest = read.number
-        before = self._position
         self._stand_at(snapshot.position)
-        same_source = before is not None and before.source == snapshot.position.source
-        if not same_source or previous is None or previous.mapping.offered != snapshot.mapping.offered:
-            self._lens_since = read.number
+        epoch = Epoch(read.number, self.origin(snapshot.position), snapshot.mapping, snapshot.vocabulary)
+        latest = self._epochs[-1] if self._epochs else None
+        if latest is None or (latest.origin, latest.mapping.offered) != (epoch.origin, epoch.mapping.offered):
+            self._epochs = (*self._epochs[-_MOST_EPOCHS:], epoch)
         if is_doubtful(snapshot):
             for of in self._keys.sets.values():
                 for key in of.keys.values():
