@@ -96,6 +96,7 @@ class Bench:
             self.absences.get(given, {}),
             lambda tenant: [other for other in live if tenant in self.rows.get(other, {})],
             name="tenantName",
+            judged=self.last.absences if self.last else {},
             lens_at=lambda read: [lens for first, lens in self.lenses.items() if first <= read.number][-1],
             came=lambda other, tenant: self.came.get((other, tenant)),
             in_step=[other for other in self.own.baselines if other not in {given, *self.silent}],

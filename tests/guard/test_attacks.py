@@ -362,6 +362,21 @@ async def test_a_drop_that_came_with_another_lens_is_held_although_yet_another_l
     assert {hold.tenant: hold.rule for hold in here.own().holds.values()}["eu000"] is Rule.LENS
 
 
+async def test_who_went_missing_before_the_lens_changed_to_and_fro_leaves_as_before() -> None:
+    here = await Here().start()
+    everyone: Rows = [{"tenant": f"t{n:03}", "size": "1"} for n in range(100)]
+    here.read(everyone, columns_of(tenant=Kind.TEXT, size=Kind.TEXT))
+    await here.ask_twice({"size": "1"})
+    for kind in (Kind.TEXT, Kind.NUMBER, Kind.TEXT):
+        here.read(everyone[1:], columns_of(tenant=Kind.TEXT, size=kind))
+        assert len(await here.ask({"size": "1"})) == 100
+        here.clock.pass_by(seconds=21)
+    here.clock.pass_by(seconds=21)
+    here.read(everyone[1:], columns_of(tenant=Kind.TEXT, size=Kind.TEXT))
+
+    assert len(await here.ask({"size": "1"})) == 99
+
+
 async def test_a_drop_hidden_behind_a_restart_alone_has_to_settle_and_to_keep_the_limits() -> None:
     here = await begun(100)
     here = await here.restarted()

@@ -74,6 +74,9 @@ class Asked:
     twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
 
+    judged: Mapping[str, Read] = field(default_factory=dict)
+    """The absences that the decision before knew of: whatever changes besides rows later is not their cause."""
+
     lens_at: Callable[[Read], str] = lambda _: ""
     """Tells through which lens an earlier read of this process was seen; empty if that is not known any more."""
 

@@ -98,7 +98,7 @@ class _Judgement:
         asked = self._asked
         return (
             asked.lens != self._baseline.lens
-            and (since is None or asked.lens_at(since) != self._baseline.lens)
+            and (since is None or (asked.judged.get(tenant) != since and asked.lens_at(since) != self._baseline.lens))
             and (asked.input, tenant) not in self._own.holds
             and not self._observes
         )

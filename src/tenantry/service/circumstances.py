@@ -74,6 +74,7 @@ class Circumstances:
             came=lambda given, tenant: this.of.keys[given].came.get(tenant) if given in this.of.keys else None,
             in_step=this.of.in_step_with(key),
             twins=self._twins(key) if not own.baselines else {},
+            judged=key.judged,
             lens_at=lambda read: self._lens_at(key, read),
         )
         return own, asked

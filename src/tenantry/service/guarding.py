@@ -228,6 +228,7 @@ class Guarding:
         key = this.key
         key.note_request(self._clock.monotonic())
         self._note_arrivals(this, decision)
+        key.judged = decision.absences
         if is_doubtful(this.question.snapshot):
             key.absences = {}
         elif this.read.number >= self.watching.latest:

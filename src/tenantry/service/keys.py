@@ -25,6 +25,9 @@ class Key:
     set_name: SetName
     input: Input
     absences: Mapping[str, Read] = field(default_factory=dict)
+    judged: Mapping[str, Read] = field(default_factory=dict)
+    """Of these, what the latest decision knew of."""
+
     selection: tuple[object, Selection | None] | None = None
     """With the mapping for which it was understood."""
 
