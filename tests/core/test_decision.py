@@ -544,6 +544,24 @@ def test_who_came_to_another_input_before_it_went_missing_here_does_not_move_the
     assert set(bench.held().values()) == {Rule.LIMIT}
 
 
+def test_who_becomes_another_one_as_it_moves_is_a_removal() -> None:
+    bench = Bench(*named(100))
+    bench.come(*named(100), "x", given="other")
+    bench.rows["other"] = {"x": "1"}
+    bench.admit("other")
+    bench.ask("other")
+    bench.passes(minutes=1)
+    bench.ask("other")
+    bench.gone(*named(50))
+    bench.rows["other"] |= {tenant: f"1:{tenant}-renamed" for tenant in named(50)}
+    bench.ask("other")
+    bench.ask()
+    bench.passes(minutes=2)
+
+    assert len(bench.ask()) == 100
+    assert set(bench.held().values()) == {Rule.LIMIT}
+
+
 def test_who_moves_to_an_input_that_is_not_asked_for_stays_until_it_is() -> None:
     bench = Bench("a", "b")
     bench.come("a", "b", given="other")

@@ -199,9 +199,14 @@ class Known:
         others = self.live(given.now, given.input)
         return [one for one in others if row is not None and selects(self.parameters[one], row)]
 
-    def moved(self, tenant: str, gone: int, others: Iterable[str], process: int) -> bool:
-        """Tell whether a tenant came to another input when it went missing from this one, or after."""
-        return any(self.arrived.get((process, one), {}).get(tenant, -1) >= gone for one in others)
+    def moved(self, item: Item, gone: int, others: Iterable[str], process: int) -> bool:
+        """Tell whether a tenant came to another input when it went missing from this one, or after, as who it was."""
+        tenant = item["tenant"]
+        return any(
+            self.arrived.get((process, one), {}).get(tenant, -1) >= gone
+            and self.answers[one][tenant][IDENTITY] == item[IDENTITY]
+            for one in others
+        )
 
     def in_step(self, given: str, now: float, process: int, *, surely: bool) -> list[str]:
         """Return the other live inputs that were asked for since the poll before the last of an input."""
@@ -318,10 +323,11 @@ class Model:
         if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
             if any(tenant not in known.answers[one] for one in others):
                 raise Broken(f"{tenant} moved away before each of {others} had it")
-            gone = self.first_gone(tenant, given, known.answers[given.input][tenant])
-            if known.moved(tenant, gone, others, self.read.process):
+            item = known.answers[given.input][tenant]
+            gone = self.first_gone(tenant, given, item)
+            if known.moved(item, gone, others, self.read.process):
                 since = known.missing.get(given.input, {}).get(tenant)
-                if not known.moved(tenant, (since.read if since else self.read).number, others, self.read.process):
+                if not known.moved(item, (since.read if since else self.read).number, others, self.read.process):
                     known.left.append(Left(given.now, tenant, given.input, surely=False))
                 return False
         self._check_settled(known, given, tenant)

@@ -200,10 +200,11 @@ class Judge(Model):
         if not is_renamed and (others := known.elsewhere(tenant, given, self.read)):
             if any(tenant not in known.answers[one] for one in others):
                 return True
-            gone = self.first_gone(tenant, given, known.answers[given.input][tenant])
-            if self.is_frozen(known) and known.moved(tenant, gone, others, self.read.process):
+            item = known.answers[given.input][tenant]
+            gone = self.first_gone(tenant, given, item)
+            if self.is_frozen(known) and known.moved(item, gone, others, self.read.process):
                 return True
-            if known.moved(tenant, since.read.number, others, self.read.process):
+            if known.moved(item, since.read.number, others, self.read.process):
                 return False
         reads = self.read.number - since.read.number
         return reads < 1 or self.read.began - since.read.began < self.policy.settle

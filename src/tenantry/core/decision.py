@@ -132,12 +132,18 @@ class _Judgement:
         return all(tenant in self._own.baselines[one].released for one in others)
 
     def _has_moved(self, tenant: str, since: Read | None, others: Collection[Input]) -> bool:
-        """Tell whether a tenant came to one of these inputs when it left this one, or after.
+        """Tell whether a tenant came to one of these inputs when it left this one, or after, as who it was.
 
-        Where it had been before, it has another Application, and the one of this input is lost.
+        Where it had been before, or is another one by its identity, it has another Application, and the one of this
+        input is lost.
         """
-        gone = (since or self._asked.read).number
-        return any((came := self._asked.came(one, tenant)) is not None and came >= gone for one in others)
+        gone, before = (since or self._asked.read).number, self._baseline.released[tenant]
+        return any(
+            (came := self._asked.came(one, tenant)) is not None
+            and came >= gone
+            and not is_another(before, self._own.baselines[one].released[tenant], self._policy.identity)
+            for one in others
+        )
 
     def _is_settled(self, since: Read) -> bool:
         read = self._asked.read
