@@ -218,16 +218,19 @@ class Known:
             if (found := asked.get((process, one))) is not None and found.asked >= before
         ]
 
+    def knows(self, one: str) -> bool:
+        """Tell whether the ApplicationSet may still have the tenants of an input."""
+        return max(self.asked.values()) - self.asked[one] < (7 * DAY if one in self.polled else DAY)
+
     def lost_by(self, answer: Answer, now: float, *, frozen: bool) -> dict[str, str]:
         """Return whom a new input would cost the ApplicationSet, were it asked for instead of the others, and where."""
         began = min(self.first.values(), default=now)
         if now - began <= FIRST_PASS:
             return {}
-        latest = max(self.asked.values())
         return {
             tenant: one
             for one, before in self.answers.items()
-            if latest - self.asked[one] < DAY
+            if self.knows(one)
             for tenant in before
             if (frozen or tenant in self.pinned or not self.is_approved(tenant, now))
             and not is_same(before, answer, tenant)

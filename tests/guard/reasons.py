@@ -115,6 +115,15 @@ class Judge(Model):
             or not any(selects(known.parameters[live], self.read.rows[tenant]) for live in known.live(now, given))
         }
 
+    def holds_ended(self, name: SetName, ended: Collection[tuple[str, str]], now: float) -> None:
+        """Hear which holds ended without a request: approved ones, of inputs that nobody asks for."""
+        known = self.of(name)
+        for given, tenant in ended:
+            if given in known.live(now, "") or not known.is_approved(tenant, now):
+                raise Broken(f"the hold of {tenant} in {given} ended, and nobody let it")
+            known.answers[given].pop(tenant, None)
+            known.missing.get(given, {}).pop(tenant, None)
+
     def previews_ended(self, name: SetName, left: Collection[str]) -> None:
         """Hear which inputs are still remembered."""
         known = self.of(name)
@@ -305,11 +314,10 @@ class Judge(Model):
             if word is not None and (word.used or tenant in returned):
                 del known.approved[tenant]
         for tenant in known.renamed:
-            latest = max(known.asked.values())
             others = [
                 known.answers[one]
                 for one in known.answers
-                if one != given.input and latest - known.asked[one] < DAY and tenant in known.answers[one]
+                if one != given.input and known.knows(one) and tenant in known.answers[one]
             ]
             if all(is_same(other, given.answer, tenant) for other in others):
                 known.approved.pop(tenant, None)

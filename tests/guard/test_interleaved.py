@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from tenantry.core.answer import Answer
 from tenantry.core.asking import Read
+from tenantry.core.columns import Kind
 from tenantry.core.errors import NotKnownThere
 from tenantry.core.steps import at_once
 from tenantry.service.approving import Subject
 from tenantry.service.state import Changes
-from tests.builders import snapshot_of
+from tests.builders import columns_of, snapshot_of
 from tests.fakes import FakeStore
 from tests.guard.here import Here
 from tests.guard.test_attacks import COLUMNS, ME, Rows, after, begun, rows
@@ -133,6 +135,47 @@ async def test_a_request_beside_a_read_that_found_somebody_again_does_not_bring_
 
     assert "t099" in await here.ask()
     assert "t099" not in await after(here, [*rows(99), *newcomer])
+
+
+async def test_an_answer_is_not_sent_again_after_another_process_released_more(monkeypatch: Any) -> None:  # noqa: ANN401
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await one.restarted()
+    one.clock.pass_by(seconds=10)
+    one.read(rows(100, plan="pro"), columns_of(tenant=Kind.TEXT, plan=Kind.TEXT, status=Kind.TEXT, region=Kind.TEXT))
+    answering = one.guarding._answering
+    made = answering.of
+
+    async def slowly(*args: Any) -> Answer:  # noqa: ANN401
+        answer = await made(*args)
+        other.read(rows(101), COLUMNS)
+        assert len(await other.ask()) == 101
+        await one.ledger.confirm()
+        return answer
+
+    monkeypatch.setattr(answering, "of", slowly)
+    reply = await one.reply()
+    monkeypatch.undo()
+
+    assert not reply.ticket.is_good()
+    assert len(await one.ask()) == 101
+
+
+async def test_a_process_that_read_earlier_lets_nobody_go_whom_another_one_answered_with_since() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await one.restarted()
+    for process in (one, other):
+        process.read(rows(99), COLUMNS)
+        await process.ask()
+    one.clock.pass_by(seconds=61)
+    one.read(rows(99), COLUMNS)
+    other.read([*rows(99), *rows(101)[99:]], COLUMNS)  # put back, and another one came
+    assert len(await other.ask()) == 101
+    one.clock.pass_by(seconds=0.01)
+
+    assert len(await one.ask()) == 101
+    one.read(rows(101), COLUMNS)
+    assert len(await one.ask()) == 101
+    assert not one.own().losses
 
 
 def observed(here: Here, now: Sequence[Any]) -> Any:  # noqa: ANN401 -- a call that publishes

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import pytest
 
 from tenantry.core.asking import input_digest
+from tenantry.core.columns import Kind
 from tenantry.core.errors import AnotherHold, EditedInput, LastGoodUnknown, NotKnownThere
 from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import Rule
 from tenantry.service.answering import PluginRequest
 from tenantry.service.approving import Subject
 from tenantry.service.keys import input_of
+from tests.builders import columns_of
 from tests.fakes import FakeTokens
 from tests.guard.here import Here, policy
 from tests.guard.test_attacks import COLUMNS, ME, Rows, after, begun, rows
@@ -204,6 +206,22 @@ async def test_holds_of_an_input_that_nobody_asks_for_keep_no_new_tenant_waiting
         assert len(await here.ask(edited)) == 50 + 3 * day
 
 
+async def test_approved_holds_of_an_input_that_nobody_asks_for_end_by_themselves() -> None:
+    here = await begun(100)
+    here.clock.pass_by(minutes=10)
+    await after(here, rows(50))
+    await here.say.approve(Subject("prod", tenants=[f"t{n:03}" for n in range(50, 99)]), ME, 30 * 86400)
+    here.clock.pass_by(days=2)
+    assert len(here.held()) == 50
+
+    await here.guarding.touch()
+
+    assert here.held() == ["t099"]
+    here = await here.restarted()
+    here.read(rows(50), COLUMNS)
+    assert len(await here.ask()) == 51
+
+
 async def test_nobody_is_refused_an_edit_where_the_guard_only_observes() -> None:
     here = await begun(100, policy=policy(mode=GuardMode.OBSERVE))
     here.clock.pass_by(hours=1)
@@ -211,6 +229,43 @@ async def test_nobody_is_refused_an_edit_where_the_guard_only_observes() -> None
 
     assert len(await here.ask({"region": "us"})) == 10
     assert "would_hold" in here.seen.events
+
+
+async def test_an_input_is_known_over_a_night_in_which_only_somebody_else_asks() -> None:
+    here = await begun(100)
+    here.clock.pass_by(hours=1)
+    probe = {"tenant": "t001"}
+    await here.say.approve(Subject("prod", input=digest(probe)), ME)
+    await here.ask_twice(probe)
+    for _ in range(30):
+        here.clock.pass_by(hours=1)
+        here.read(rows(100), COLUMNS)
+        await here.ask(probe)
+    here.read(rows(2), COLUMNS)
+
+    with pytest.raises(EditedInput, match="98 tenants"):
+        await here.ask(ACTIVE)
+
+
+# --- leaves --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["pinned", "another one"])
+async def test_who_stays_as_released_keeps_leaves_of_json_that_nobody_else_has(how: str) -> None:
+    columns = columns_of(tenant=Kind.TEXT, region=Kind.TEXT, settings=Kind.JSON)
+    others: Rows = [{"tenant": f"t{n}", "region": "eu", "settings": '{"tier": "x"}'} for n in range(5)]
+    odd = {"tenant": "odd", "region": "eu", "settings": '{"tier": "gold", "sso": {"url": "https://odd"}}'}
+    here = await Here(policy=policy(identity=["region"])).start()
+    here.read([odd, *others], columns)
+    await here.ask_twice()
+    before = (await here.ask())["odd"]
+    if how == "pinned":
+        await here.say.pin(Subject("prod", tenants=["odd"]), ME)
+    changed = {"tenant": "odd", "region": "eu" if how == "pinned" else "us", "settings": '{"tier": "gold"}'}
+    here.read([changed, *others], columns)
+
+    assert (await here.ask())["odd"] == before
+    assert before["settings"]["sso"] == {"url": "https://odd"}
 
 
 # --- freezes -------------------------------------------------------------------------------------------------------

@@ -166,9 +166,12 @@ class World(People):
         self.silent.clear()
 
     def tidy(self, a: int, b: int) -> None:
-        """Do what the service does now and then: write down who asks, forget previews."""
+        """Do what the service does now and then: write down who asks, forget previews and what nobody can end."""
+        holds = {name: dict(self.here.own(name).holds) for name in self.model.sets}
         self.run(self.here.guarding.touch())
-        for name in list(self.model.sets):
+        for name, before in holds.items():
+            ended = before.keys() - self.here.own(name).holds.keys()
+            self.model.holds_ended(name, ended, self.here.ledger.now())
             self.model.previews_ended(name, list(self.here.own(name).baselines))
 
     def _ask(self, name: SetName, parameters: dict[str, object]) -> None:

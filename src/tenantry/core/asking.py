@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -73,6 +74,9 @@ class Asked:
 
     twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
+
+    anew: float = -math.inf
+    """When the ledger was last read anew, on the clock of reads: others have answered since an earlier read."""
 
     judged: Mapping[str, Read] = field(default_factory=dict)
     """The absences that the decision before knew of: whatever changes besides rows later is not their cause."""

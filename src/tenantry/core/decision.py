@@ -29,7 +29,7 @@ def decide(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked, n
     """
     baseline = own.baselines.get(asked.input)
     if baseline is None:
-        return first_decision(own, source, policy, asked)
+        return (yield from first_decision(own, source, policy, asked))
     return (yield from _Judgement(own, source, policy, asked, number, baseline).decision())
 
 
@@ -137,6 +137,8 @@ class _Judgement:
         Where it had been before, or is another one by its identity, it has another Application, and the one of this
         input is lost.
         """
+        if self._asked.read.began < self._asked.anew:
+            return False
         gone, before = (since or self._asked.read).number, self._baseline.released[tenant]
         return any(
             (came := self._asked.came(one, tenant)) is not None
@@ -147,6 +149,8 @@ class _Judgement:
 
     def _is_settled(self, since: Read) -> bool:
         read = self._asked.read
+        if read.began < self._asked.anew:
+            return False
         return read.number > since.number and read.began - since.began >= self._policy.settle
 
     def _leave(self, tenant: str, word: Word | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -10,11 +10,12 @@ from tenantry.core.asking import Asked, Decision, approval, input_digest, is_ano
 from tenantry.core.errors import EditedInput, quoted
 from tenantry.core.guard import GuardMode, Policy, excess
 from tenantry.core.ledger import FIRST_PASS, Baseline, Loss, Rule, SetLedger, SourceLedger
+from tenantry.core.steps import Steps, sliced
 
 
-def first_decision(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked) -> Decision:
+def first_decision(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked) -> Steps[Decision]:
     """Answer as the rows say; raises EditedInput where somebody would be lost by it who may not be."""
-    lost = list(_lost_with_the_others(own, source, policy, asked))
+    lost = yield from _lost_with_the_others(own, source, policy, asked)
     by_rows = [loss for loss in lost if _is_gone(loss, asked)]
     would: dict[Rule, int] = {}
     if problem := _problem_of_two(own, policy, asked) or _problem(own, source, policy, asked, lost, by_rows):
@@ -39,21 +40,23 @@ def first_decision(own: SetLedger, source: SourceLedger, policy: Policy, asked: 
     )
 
 
-def _lost_with_the_others(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked) -> Iterator[Loss]:
-    """Yield whom the ApplicationSet would lose, were this its only input from now on; each once."""
+def _lost_with_the_others(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked) -> Steps[Sequence[Loss]]:
+    """Return whom the ApplicationSet would lose, were this its only input from now on; each once."""
     began = own.began
     if began is None or asked.now - began <= FIRST_PASS:
-        return
+        return []
     frozen = own.freeze or source.freeze
-    seen = set[str]()
+    lost: dict[str, Loss] = {}
     for given, baseline in own.known().items():
-        for tenant, before in baseline.released.items():
-            if tenant in seen or (approval(own, tenant, asked.now) and not frozen and tenant not in own.pins):
-                continue
-            after = asked.candidate.get(tenant)
-            if after is None or is_another(before, after, policy.identity):
-                seen.add(tenant)
-                yield Loss(tenant, given, asked.now)
+        for tenants in sliced(list(baseline.released)):
+            for tenant in tenants:
+                after = asked.candidate.get(tenant)
+                if after is not None and not is_another(baseline.released[tenant], after, policy.identity):
+                    continue
+                if frozen or tenant in own.pins or not approval(own, tenant, asked.now):
+                    lost.setdefault(tenant, Loss(tenant, given, asked.now))
+            yield
+    return list(lost.values())
 
 
 def _is_gone(loss: Loss, asked: Asked) -> bool:

@@ -17,6 +17,9 @@ Input: TypeAlias = str
 LIVE_FOR = 24 * 3600.0
 """Seconds after its last request for which an input counts as one that the ApplicationSet still has."""
 
+KNOWN_FOR = 7 * 24 * 3600.0
+"""Seconds of silence, while it asks for others, after which an input that it polled cost it nobody any more."""
+
 FIRST_PASS = 30.0
 """Seconds in which an ApplicationSet asks for all its inputs for the first time."""
 
@@ -202,10 +205,15 @@ class SetLedger(msgspec.Struct, frozen=True):
     def known(self) -> Mapping[Input, Baseline]:
         """Return the inputs whose tenants it may still have.
 
-        Those that it stopped asking for while it went on asking for others are not among them.
+        Those that it has not asked for in a week in which it asked for others are not among them, nor those that it
+        asked for once, a day before others: a controller may be down for a night while somebody else asks.
         """
         latest = self.last
-        return {given: one for given, one in self.baselines.items() if latest - one.last < LIVE_FOR}
+        return {
+            given: one
+            for given, one in self.baselines.items()
+            if latest - one.last < (KNOWN_FOR if one.polled else LIVE_FOR)
+        }
 
 
 class SourceLedger(msgspec.Struct, frozen=True):

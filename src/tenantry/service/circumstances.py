@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tenantry.core.asking import Asked, Read
+from tenantry.core.asking import Asked, Read, is_another
 from tenantry.core.errors import RequestRefused
 from tenantry.core.fields import Naming
+from tenantry.core.guard import Policy
 from tenantry.core.keeping import Fitting
-from tenantry.core.ledger import Input, SetLedger
+from tenantry.core.ledger import Baseline, Input, SetLedger
 from tenantry.core.lens import lens_of
 from tenantry.core.selection import parse_selection
 from tenantry.core.snapshot import Snapshot
-from tenantry.core.steps import Steps
+from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Tenant
 from tenantry.service.answering import Question
 from tenantry.service.keys import Key, Keys, KnownSet, parameters_of
@@ -40,11 +41,20 @@ class Circumstances:
     """Gathers what a decision needs to know."""
 
     def __init__(
-        self, keys: Keys, ledger: Ledger, watching: Watching, clock: Clock, *, shape: str, naming: Naming
+        self,
+        keys: Keys,
+        ledger: Ledger,
+        policy: Policy,
+        watching: Watching,
+        clock: Clock,
+        *,
+        shape: str,
+        naming: Naming,
     ) -> None:
         """Know what `ledger` remembers and `watching` has seen; `shape` is the digest of the configuration."""
         self._keys = keys
         self._ledger = ledger
+        self._policy = policy
         self._watching = watching
         self._clock = clock
         self._shape = shape
@@ -75,6 +85,7 @@ class Circumstances:
             in_step=this.of.in_step_with(key),
             twins=self._twins(key) if not own.baselines else {},
             judged=key.judged,
+            anew=self._ledger.read_at,
             lens_at=lambda read: self._lens_at(key, read),
         )
         return own, asked
@@ -89,21 +100,38 @@ class Circumstances:
             return ""
         return lens_of(self._shape, epoch.origin, selection, epoch.mapping)
 
-    def fitting(self, this: Request, chosen: Sequence[Tenant]) -> Steps[Fitting]:
-        """Return what gives parameter sets their layout: that of the snapshot, and what those have who may stay."""
+    def fitted(self, this: Request, chosen: Sequence[Tenant]) -> Steps[tuple[Fitting, Mapping[str, bytes]]]:
+        """Return what the rows say, in a layout that has a place for all that those have who may stay."""
         snapshot = this.question.snapshot
         if self._fittings is None or self._fittings[0] is not snapshot:
             self._fittings = (snapshot, Fitting(snapshot), {})
         _, usual, others = self._fittings
-        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
-        missing = baseline.released.keys() - {tenant.id for tenant in chosen} if baseline else ()
-        if baseline is None or not missing:
-            return usual
-        tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in missing])
+        candidate = yield from usual.candidate(chosen)
+        own = self._ledger.own(this.key.set_name)
+        baseline = own.baselines.get(this.key.input)
+        if baseline is None:
+            return usual, candidate
+        staying = yield from self._staying(own, baseline, candidate)
+        if not staying:
+            return usual, candidate
+        tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in staying])
         if tree == snapshot.tree:
-            return usual
+            return usual, candidate
         fitting = Fitting(snapshot, tree)
-        return others.setdefault(fitting.layout, fitting)
+        fitting = others.setdefault(fitting.layout, fitting)
+        return fitting, (yield from fitting.candidate(chosen))
+
+    def _staying(self, own: SetLedger, baseline: Baseline, candidate: Mapping[str, bytes]) -> Steps[Collection[str]]:
+        """Return who may stay as released: who is missing, is pinned, or has become another one."""
+        released, identity = baseline.released, self._policy.identity
+        staying = released.keys() - candidate.keys() | (released.keys() & own.pins.keys())
+        if identity:
+            for some in sliced(list(candidate)):
+                staying.update(
+                    one for one in some if one in released and is_another(released[one], candidate[one], identity)
+                )
+                yield
+        return staying
 
     def with_times(self, of: KnownSet, own: SetLedger) -> SetLedger:
         """Return a ledger that knows of the requests that were answered without a decision."""

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
 from tenantry.core.asking import TOUCH, Decision
 from tenantry.core.decision import decide
@@ -32,6 +30,7 @@ from tenantry.service.ports import Clock, Observer, Tokens
 from tenantry.service.releasing import events_of, told_of
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.state import SetChange
+from tenantry.service.tidying import tidied_up
 from tenantry.service.watching import Watching, is_doubtful
 
 
@@ -81,7 +80,9 @@ class Guarding:
         self._keys = Keys()
         self._removing = asyncio.Lock()
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
-        self._circumstances = Circumstances(self._keys, ledger, self.watching, clock, shape=shape, naming=naming)
+        self._circumstances = Circumstances(
+            self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
+        )
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -135,15 +136,15 @@ class Guarding:
 
     async def _answered(self, this: Request) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
-        fitting = await driven(self._circumstances.fitting(this, chosen))
-        candidate = await driven(fitting.candidate(chosen))
-        seen = self._ledger.generation
+        fitting, candidate = await driven(self._circumstances.fitted(this, chosen))
+        # Of before the decision: whatever another process releases while it is written makes the ticket void.
+        seen, version = self._ledger.generation, this.of.version + self._keys.version
         decision = await self._decided(this, candidate, fitting)
         try:
             if decision.dropped or decision.lost:
                 # Limits and freezes are over all ApplicationSets, so those who remove do it one after the other.
                 async with self._removing:
-                    seen = self._ledger.generation
+                    seen, version = self._ledger.generation, this.of.version + self._keys.version
                     decision = await self._decided(this, candidate, fitting)
                     await self._recorded(this, decision, seen)
             else:
@@ -163,8 +164,8 @@ class Guarding:
             this.key,
             this.of,
             this.question.snapshot.revision,
-            this.of.version + self._keys.version,
-            self._ledger.generation,
+            version,
+            seen,
             None if is_final else this.read.number,
         )
         return Reply(answer, ticket, is_held=held)
@@ -271,24 +272,29 @@ class Guarding:
 
     async def _taken_over(self, name: SetName) -> None:
         """Give a consumer that is new to an ApplicationSet the ledger of one that has no token any more."""
-        if name in self._ledger.sets:
+        latest = self._former(name)
+        if latest is None:
             return
-        async with self._removing:
-            valid = self._tokens.consumers
-            former = [
-                other
-                for other in self._ledger.sets
-                if other.application_set == name.application_set and other.consumer not in valid
-            ]
-            if not former:
+        # Nobody waits for this lock with that of the former, whose consumer is let in no more.
+        async with self._keys.of(latest).lock, self._removing:
+            if self._former(name) != latest:
                 return
-            latest = max(former, key=lambda other: self._ledger.sets[other].last)
             event = Event(
                 self._ledger.now(), EventKind.TAKEN_OVER, *name, because=f"From {latest.consumer}, which has no token."
             )
             change = SetChange(name, self._ledger.sets[latest], formerly=latest)
             await self._ledger.write(change, self._ledger.generation, events=[event])
             self._keys.sets.pop(latest, None)
+
+    def _former(self, name: SetName) -> SetName | None:
+        """Return the latest ApplicationSet of this name whose consumer has no token any more, if this one is new."""
+        valid, sets = self._tokens.consumers, self._ledger.sets
+        former = [
+            other
+            for other in sets
+            if other.application_set == name.application_set and other.consumer not in valid and name not in sets
+        ]
+        return max(former, key=lambda other: sets[other].last, default=None)
 
     # --- reads -----------------------------------------------------------------------------------------------------
 
@@ -310,20 +316,21 @@ class Guarding:
     async def touch(self) -> None:
         """Write down which inputs are still asked for, where that was long ago; raises StateError.
 
-        Inputs that were asked for only once, and not lately, were previews: they are forgotten.
+        Inputs that were asked for only once, and not lately, were previews: they are forgotten. Holds that are approved
+        in an input that nobody asks for end here.
         """
         for name in list(self._ledger.sets):
             of = self._keys.of(name)
             async with of.lock:
                 own = self._circumstances.with_times(of, self._ledger.own(name))
                 before = self._ledger.own(name).baselines
-                previews = own.previews()
-                if previews or any(own.baselines[given].last - one.last > TOUCH for given, one in before.items()):
-                    kept = {given: one for given, one in own.baselines.items() if given not in previews}
-                    dropped = {given: tuple(own.baselines[given].released) for given in previews}
-                    change = SetChange(name, msgspec.structs.replace(own, baselines=kept), dropped=dropped)
-                    await self._ledger.write(change, self._ledger.generation)
-                    for given in previews:
+                tidied = tidied_up(name, own, self._ledger.now())
+                touched = any(own.baselines[given].last - one.last > TOUCH for given, one in before.items())
+                if touched or tidied.dropped:
+                    change = SetChange(name, tidied.ledger, dropped=tidied.dropped)
+                    await self._ledger.write(change, self._ledger.generation, events=tidied.events)
+                    self._tell_of_holds(tidied.events)
+                    for given in tidied.forgotten:
                         of.keys.pop(given, None)
 
 

@@ -51,6 +51,9 @@ class Ledger:
         self._writes = -1
         self._base = self._began = 0.0
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
+        self.read_at = 0.0
+        """When the store was last read as a whole, on the monotonic clock."""
+
         self.generation = 0
         """Grows with each reading of the whole store: what was derived from the ledger before is void then."""
 
@@ -140,7 +143,7 @@ class Ledger:
         self._source, self._failure, self._writes = None, None, found.writes
         # A clock that was set back, or one that was ahead when it was written, must not bring a window back.
         self._base = max(self._clock.now().timestamp(), found.clock, self.now() if self._base else 0.0)
-        self._began = self._clock.monotonic()
+        self._began = self.read_at = self._clock.monotonic()
         self.generation += 1
         return found
 

@@ -99,6 +99,7 @@ class Watching:
     ) -> Steps[None]:
         selection = self._keys.selection(key.set_name, key.input, snapshot)
         if selection is None:
+            key.absences = {}
             return
         predicates = [clause.predicate() for clause in selection.clauses]
         unreadable = set(unreadable_in(snapshot))

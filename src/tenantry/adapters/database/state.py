@@ -192,7 +192,9 @@ class StateStore:
             yield connection
 
     def _remembered(self, connection: Connection) -> Remembered:
-        row = connection.execute(select(LEDGER.c.writes, LEDGER.c.clock, LEDGER.c.document)).one_or_none()
+        # Shared with other readers, and with no writer: what is read in several statements is of one moment.
+        first = select(LEDGER.c.writes, LEDGER.c.clock, LEDGER.c.document).with_for_update(read=True)
+        row = connection.execute(first).one_or_none()
         if row is None:
             now = self._now()
             whole = Whole(made=now)
