@@ -149,12 +149,10 @@ class FakeStore:
         self._sets: dict[SetName, SetLedger] = {}
         self._names: dict[str, str] = {}
         self._events: list[Event] = []
-        self._is_new = True
 
     async def load(self) -> Remembered:
         self._fail()
-        is_new, self._is_new = self._is_new, False
-        return Remembered(self._writes, self._clock, self._whole, dict(self._sets), is_new)
+        return Remembered(self._writes, self._clock, self._whole, dict(self._sets), is_new=not self._writes)
 
     async def write(self, changes: Changes, writes: int) -> None:
         self._fail()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
@@ -22,6 +25,7 @@ from tenantry.core.errors import (
     StateDamaged,
     StateError,
     StateInUse,
+    StateMissing,
     StateMoved,
     StateTooNew,
     StateUnreachable,
@@ -33,6 +37,7 @@ from tests.fakes import FakeStore
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Database, PostgresServer
 from tests.support.processes import free_port
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -100,12 +105,15 @@ async def again(place: Place, store: LedgerStore) -> LedgerStore:
     return place.store()
 
 
-async def test_a_new_store_says_that_it_is_new_and_once_only(place: Place) -> None:
+async def test_a_store_says_that_it_is_new_until_it_was_written_to(place: Place) -> None:
     store = place.store()
 
     found = await store.load()
 
     assert (found.is_new, found.writes, found.sets) == (True, 0, {})
+    store = await again(place, store)
+    assert (await store.load()).is_new
+    await store.write(Changes(2000.0, []), 0)
     store = await again(place, store)
     assert not (await store.load()).is_new
 
@@ -330,7 +338,7 @@ async def test_four_processes_that_start_at_once_migrate_once(database: Database
     code = (
         "import asyncio; from datetime import timedelta as t\n"
         "from tenantry.adapters.database.state import migrate, open_state as o\n"
-        f"print(asyncio.run(o({database.url()!r}, t(seconds=9), t(seconds=9), lambda: 0.0).load()).is_new)"
+        f"print(asyncio.run(o({database.url()!r}, t(seconds=9), t(seconds=9), lambda: 0.0).load()).writes)"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -340,7 +348,8 @@ async def test_four_processes_that_start_at_once_migrate_once(database: Database
     ends = [(process.communicate(timeout=60), process.returncode) for process in processes]
 
     assert [code for _, code in ends] == [0, 0, 0, 0], ends
-    assert sorted(out.strip() for (out, _), _ in ends) == ["False", "False", "False", "True"]
+    assert [out.strip() for (out, _), _ in ends] == ["0"] * 4
+    assert database.execute("SELECT count(*) FROM tenantry.ledger") == [(1,)]
 
 
 async def test_the_tables_are_in_a_schema_of_their_own(database: Database) -> None:
@@ -351,6 +360,88 @@ async def test_the_tables_are_in_a_schema_of_their_own(database: Database) -> No
 
     assert found == [(SCHEMA,)]
     await store.close()
+
+
+async def test_what_is_not_to_be_made_is_missing_and_is_not_made(tmp_path: Path, database: Database) -> None:
+    file, tenants = tmp_path / "state.db", tmp_path / "tenants.db"
+    with closing(sqlite3.connect(tenants)) as connection, connection:
+        connection.execute("CREATE TABLE organization (tenant TEXT)")
+    for url in (f"sqlite:///{file}", f"sqlite:///{tenants}", database.url()):
+        store = open_state(url, PATIENCE, PATIENCE, now, make=False)
+        with pytest.raises(StateMissing):
+            await store.load()
+        await store.close()
+
+    assert not file.exists()
+    with closing(sqlite3.connect(tenants)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("organization",)]
+    assert database.execute("SELECT tablename FROM pg_tables WHERE tablename = 'ledger'") == []
+
+
+async def test_a_file_is_taken_by_one_process_by_whatever_name(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
+    store = open_state(f"sqlite:///{tmp_path}/state.db", PATIENCE, PATIENCE, now)
+    await store.load()
+    code = (
+        "import asyncio; from datetime import timedelta as t\n"
+        "from tenantry.adapters.database.state import open_state as o\n"
+        f"asyncio.run(o('sqlite:///{tmp_path}/link.db', t(seconds=9), t(seconds=9), lambda: 0.0).load())"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+
+    assert f"process {os.getpid()}" in ended.stderr
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE schema_version SET version_num = '0000'",
+        "INSERT INTO schema_version VALUES ('0001x')",
+        "UPDATE ledger SET clock = 'abc'",
+        "UPDATE ledger SET clock = 1e18",
+        "UPDATE ledger SET document = '[1]'",
+        "DELETE FROM ledger",
+    ],
+)
+async def test_contents_that_cannot_be_ours_are_damage(damage: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    store = open_state(url, PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.write(Changes(2000.0, [SetChange(SET, SetLedger())]), 0)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection, connection:
+        connection.execute(damage)
+    store = open_state(url, PATIENCE, PATIENCE, now)
+
+    with pytest.raises(StateDamaged):
+        await store.load()
+    await store.close()
+
+
+async def test_what_is_read_is_of_one_moment_whoever_writes_meanwhile(database: Database) -> None:
+    store, other = (open_state(database.url(), PATIENCE, PATIENCE, now) for _ in range(2))
+    await store.load()
+    await store.write(Changes(2000.0, [SetChange(SET, SetLedger())]), 0)
+    with psycopg.connect(database.url()) as writer:
+        writer.execute("UPDATE tenantry.ledger SET writes = 2")
+        reading = asyncio.create_task(other.load())
+        await asyncio.to_thread(_waits_for_a_lock, database)
+        writer.execute(
+            "INSERT INTO tenantry.application_set (consumer, name, document) SELECT 'x', 'y', document "
+            "FROM tenantry.application_set"
+        )
+
+    found = await reading
+    assert (found.writes, len(found.sets)) == (2, 2)
+    for one in (store, other):
+        await one.close()
+
+
+def _waits_for_a_lock(database: Database) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    eventually(lambda: database.execute(waiting) != [(0,)], what="A reader that waits")
 
 
 async def test_a_server_that_is_not_there_is_said_so() -> None:

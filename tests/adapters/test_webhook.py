@@ -170,7 +170,7 @@ async def test_a_hold_is_told_with_its_numbers_and_a_sentence_and_nobody_is_name
     assert document["event"] == "hold_began"
     assert document["text"] == (
         "tenantry holds 40 tenants of ApplicationSet prod-eu (decision 7). 40 of 40 tenants would leave. "
-        "Look: tenantry guard show prod-eu"
+        "Look: tenantry guard show --consumer=argocd -- prod-eu"
     )
     assert receiver.headers[0]["x-tenantry-event"] == "hold_began"
     assert receiver.headers[0]["x-tenantry-delivery"] == document["id"]

@@ -131,6 +131,16 @@ REFUSED = [
     (("unpin", "test", "t09", "--why", "x"), "Nobody pinned 't09'"),
     (("show", "test", "--consumer", "other"), "no ApplicationSet 'test' of consumer 'other'"),
     (("history", "test", "--at", "1000d"), "the history begins at"),
+    (("history", "test", "--at", "2100-01-01"), "yet to come"),
+    (("history", "test", "--at", "9999-12-31T23:59:59.999999Z"), "yet to come"),
+    (("history", "--consumer", "default"), "Name the ApplicationSet"),
+    (("freeze", "--consumer", "default", "--why", "x"), "Name the ApplicationSet"),
+    (("unfreeze", "--consumer", "default", "--why", "x"), "Name the ApplicationSet"),
+    (("approve", "test", "--input", "nosuch", "--why", "x"), "names no input"),
+    (("approve", "test", "t09", "--input", "0123456789", "--why", "x"), "one after the other"),
+    (("approve", "test", "--decision", "1", "--input", "0123456789", "--why", "x"), "one after the other"),
+    (("show", "a/b"), "There is no ApplicationSet 'a/b'. Known: test."),
+    (("show", ".."), "There is no ApplicationSet '..'. Known: test."),
 ]
 
 
@@ -152,6 +162,11 @@ def test_what_cannot_be_meant_changes_nothing_and_says_so(service: RunningServic
         ("history", "--since", "yesterday"),
         ("holds", "--state", "oracle://x"),
         ("pin", "test", "--why", "x"),
+        ("show", ""),
+        ("show", "\udcff"),
+        ("approve", "test", "\udcff", "--why", "x"),
+        ("history", "--since", "9999999d"),
+        ("holds", "--state", "sqlite:////none/of.db"),
     ],
 )
 def test_wrong_use_ends_with_2_and_asks_nobody(arguments: tuple[str, ...], tmp_path: Path) -> None:
@@ -176,6 +191,25 @@ def test_the_state_is_looked_at_and_changed_while_the_service_is_down(service: R
     assert "t09" not in service.ask().tenants()
     history = json.loads(guard("history", "test", "--tenant", "t09", "-o", "json", *here(service)).out)
     assert history["events"][-1]["why"] == "approved"
+
+
+def test_a_state_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "typo.db"
+
+    for arguments in (("holds",), ("freeze", "--why", "moving")):
+        ended = guard(*arguments, "--state", f"sqlite:///{path}", TENANTRY_CONFIG=str(tmp_path / "none.yaml"))
+
+        assert (ended.code, f"There is no file '{path}'." in ended.err) == (3, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_a_look_at_the_state_shows_says_that_it_is_for_the_state(service: RunningService) -> None:
+    service.stop()
+
+    shown = guard("show", "test", "--state", f"sqlite:///{service.data}/tenantry-state.db")
+
+    (command,) = [line.strip() for line in shown.out.splitlines() if "guard approve" in line]
+    assert command.endswith("--why '…' --state '…'")
 
 
 def test_every_word_is_written_down_with_who_and_why(service: RunningService) -> None:

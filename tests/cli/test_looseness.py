@@ -77,12 +77,26 @@ def test_what_is_loose_is_told_by_log_probe_and_gauge(serving: Serving, database
     eventually(lambda: service.log.read_text().count('"event":"guard_is_loose"') == 2, what="Two lines of the log")
 
 
+def test_a_state_in_the_file_of_the_tenants_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "tenants.db")
+    for state in (f"{tmp_path}/tenants.db", f"{tmp_path}/link.db"):
+        given = {"TENANTRY_SOURCE_URL": f"sqlite:///{tmp_path}/tenants.db", "TENANTRY_STATE_URL": f"sqlite:///{state}"}
+        assert "database" in looseness(load(None, given, {}))
+
+
+def test_a_state_with_a_name_that_is_too_long_ends_nothing(tmp_path: Path) -> None:
+    given = {"TENANTRY_STATE_URL": f"sqlite:///{tmp_path}/{'x' * 300}.db"}
+
+    assert "database" not in looseness(load(None, given, {}))
+
+
 def test_a_new_ledger_says_so_and_a_known_one_does_not(serving: Serving, tmp_path: Path) -> None:
     database = tmp_path / "tenants.db"
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("CREATE TABLE organization (tenant TEXT PRIMARY KEY)")
     service = serving({"TENANTRY_SOURCE_URL": f"sqlite:///{database}", "TENANTRY_GUARD_MODE": "hold"})
     eventually(lambda: '"event":"ledger_is_new","level":"warning"' in service.log.read_text(), what="The warning")
+    assert service.ask().status == 200
     service.stop()
 
     service.start()

@@ -10,7 +10,7 @@ from tenantry.core.asking import input_digest
 from tenantry.core.columns import Kind
 from tenantry.core.errors import AnotherHold, EditedInput, LastGoodUnknown, NotKnownThere
 from tenantry.core.guard import GuardMode
-from tenantry.core.ledger import Rule
+from tenantry.core.ledger import Rule, SetName
 from tenantry.service.answering import PluginRequest
 from tenantry.service.approving import Subject
 from tenantry.service.keys import input_of
@@ -310,6 +310,25 @@ async def test_a_consumer_that_comes_back_is_asked_whether_it_is_the_one_that_to
 
     with pytest.raises(EditedInput):
         await here.ask(consumer="us")
+
+
+async def test_the_command_says_whose_application_set_it_is_where_several_have_one_of_that_name() -> None:
+    here = await begun(100)
+    await here.ask_twice(consumer="staging")
+    await here.ask_twice(name="-x y")
+    for _ in range(2):
+        here.read(rows(50), COLUMNS)
+        for name in (SetName("argocd", "prod"), SetName("staging", "prod"), SetName("argocd", "-x y")):
+            await here.ask(name=name)
+        here.clock.pass_by(seconds=61)
+
+    commands = [hold.approve.partition(" --decision")[0] for hold in (await here.desk.facts()).holds]
+    assert commands == [
+        "tenantry guard approve",
+        "tenantry guard approve prod --consumer=argocd",
+        "tenantry guard approve prod --consumer=staging",
+    ]
+    assert (await here.desk.facts()).holds[0].approve.endswith(" -- '-x y'")
 
 
 async def test_a_word_about_nobody_who_is_known_changes_nothing() -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from tenantry.core.errors import TenantryError
 from tenantry.core.secret import Secret
+from tenantry.core.shell import shell_word
 from tenantry.core.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ def _sentence(event: str, fields: Mapping[str, object]) -> str:
     number, name, decision = fields.get("tenants"), fields.get("application_set"), fields.get("decision")
     whom = f"{number} tenant{'' if number == 1 else 's'} of ApplicationSet {name}"
     if event == "hold_began":
-        return f"tenantry holds {whom} (decision {decision}). {fields.get('because')} Look: tenantry guard show {name}"
+        look = f"tenantry guard show --consumer={shell_word(str(fields.get('consumer')))} -- {shell_word(str(name))}"
+        return f"tenantry holds {whom} (decision {decision}). {fields.get('because')} Look: {look}"
     return f"tenantry holds no longer {whom} (decision {decision}): {fields.get('how')}."
 
 

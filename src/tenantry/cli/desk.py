@@ -14,9 +14,9 @@ import msgspec
 
 from tenantry.cli.reaching import AdminApi, reaching_options
 from tenantry.config.addresses import STATE_URL
-from tenantry.core.errors import StateInUse
+from tenantry.core.errors import StateInUse, StateUnreachable, StateUnwritable, shortened
 from tenantry.service.approving import Subject, speaker_of
-from tenantry.service.desk import GuardDesk, HistoryQuery
+from tenantry.service.desk import GuardDesk, HistoryQuery, subject_of_freeze
 
 T = TypeVar("T")
 
@@ -32,6 +32,11 @@ class Desk(Protocol):
 
     def post(self, path: str, document: object) -> bytes:
         """Send a document and return the body of the answer."""
+        ...
+
+    @property
+    def besides(self) -> str:
+        """What a command has to say besides, to reach the same."""
         ...
 
 
@@ -58,6 +63,11 @@ class StateDesk:
 
     def __str__(self) -> str:
         return "the state database"
+
+    @property
+    def besides(self) -> str:
+        """That it goes to the state, whose URL may hold a password."""
+        return " --state '…'"
 
     def get(self, path: str, query: Mapping[str, str | int]) -> bytes:
         """Return what the admin API would; raises TenantryError."""
@@ -88,7 +98,8 @@ class StateDesk:
 
         async def speak(desk: GuardDesk) -> object:
             if verb in ("freeze", "unfreeze"):
-                return await (desk.say.freeze if verb == "freeze" else desk.say.unfreeze)(subject, speaker)
+                whose = subject_of_freeze(name, said.consumer)
+                return await (desk.say.freeze if verb == "freeze" else desk.say.unfreeze)(whose, speaker)
             assert subject is not None  # noqa: S101 -- the command line asks for it
             if verb == "approve":
                 return await desk.say.approve(subject, speaker, said.seconds)
@@ -110,6 +121,15 @@ class StateDesk:
             raise StateInUse(
                 error.what, remedy="If that is the service, leave --state out: it is asked then."
             ) from None
+        except (StateUnreachable, StateUnwritable) as error:
+            raise type(error)(f"{error.what}{_cause(error)}", remedy="Nothing was changed.") from error
+
+
+def _cause(error: BaseException) -> str:
+    """Quote the driver for the person at the terminal."""
+    cause = error.__cause__
+    lines = str(getattr(cause, "orig", None) or cause or "").strip().splitlines()
+    return f" ({shortened(lines[0], 300)})" if lines else ""
 
 
 _MOMENTS = ("since", "until", "at")
@@ -123,22 +143,26 @@ def desk_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the ways to say which guard is meant; the command gets it as `desk`."""
 
     @wraps(command)
-    def with_desk(*, api: AdminApi, state: str | None, **values: Any) -> Any:  # noqa: ANN401 -- click's
-        return command(desk=api if state is None else StateDesk(state), **values)
+    def with_desk(*, api: AdminApi | StateDesk, **values: Any) -> Any:  # noqa: ANN401 -- click's
+        return command(desk=api, **values)
 
-    return click.option(
-        "--state",
-        metavar="URL",
-        callback=_state_url,
-        help="Use this state database itself, while the service is down.",
-    )(reaching_options(with_desk))
+    return reaching_options(
+        with_desk,
+        click.option(
+            "--state",
+            "besides",
+            metavar="URL",
+            callback=_state_desk,
+            help="Use this state database itself, while the service is down.",
+        ),
+    )
 
 
-def _state_url(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+def _state_desk(_: click.Context, __: click.Parameter, given: str | None) -> StateDesk | None:
     if given is None:
         return None
     try:
         read: Any = STATE_URL.read([given])
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
-    return str(read.reveal())
+    return StateDesk(str(read.reveal()))

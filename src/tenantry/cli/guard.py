@@ -62,9 +62,10 @@ def holds(*, desk: Desk, form: str) -> None:
         print_document(found["holds"], form)
         return
     print_table(
-        ("applicationset", "decision", "rule", "tenants", "since"),
+        ("consumer", "applicationset", "decision", "rule", "tenants", "since"),
         [
             {
+                "consumer": hold["consumer"],
                 "applicationset": hold["application_set"],
                 "decision": str(hold["decision"]),
                 "rule": hold["rule"],
@@ -75,7 +76,7 @@ def holds(*, desk: Desk, form: str) -> None:
         ],
     )
     for hold in found["holds"]:
-        _print_why(hold)
+        _print_why(hold, desk)
     click.echo(_held(found["held"]), err=True)
     _print_freeze(found["frozen"], "all ApplicationSets")
     if found["problem"]:
@@ -100,12 +101,16 @@ def show(*, application_set: str | None, consumer: str | None, desk: Desk, form:
     if application_set is None:
         _show_all(desk, form)
         return
+    if not application_set:
+        raise click.UsageError("The name of an ApplicationSet is not empty.")
     query = {} if consumer is None else {"consumer": consumer}
-    found = _read(desk, desk.get(f"guard/application-sets/{quote(application_set, safe='')}", query))
+    # A name of dots alone would be taken for a step up.
+    name = quote(application_set, safe="").replace(".", "%2E")
+    found = _read(desk, desk.get(f"guard/application-sets/{name}", query))
     if form != "table":
         print_document(found, form)
         return
-    _print_set(found)
+    _print_set(found, desk)
 
 
 def _show_all(desk: Desk, form: str) -> None:
@@ -329,7 +334,7 @@ def _read(desk: Desk, body: bytes) -> Any:  # noqa: ANN401 -- JSON
         raise ServiceUnreachable(f"What answers at {desk} is not tenantry, or another version of it.") from error
 
 
-def _print_set(found: dict[str, Any]) -> None:
+def _print_set(found: dict[str, Any], desk: Desk) -> None:
     click.echo(f"{plain(found['application_set'])} of {plain(found['consumer'])}: {found['tenants']} tenants.")
     print_table(
         ("input", "name", "tenants", "first", "last", "live"),
@@ -348,7 +353,7 @@ def _print_set(found: dict[str, Any]) -> None:
     _print_limits(found["limits"])
     for hold in found["holds"]:
         click.echo()
-        _print_why(hold)
+        _print_why(hold, desk)
         for tenant in hold["tenants"]:
             click.echo(f"  {plain(tenant)}")
     for what, words in (("Approved", "approvals"), ("Approved input", "admitted"), ("Pinned", "pins")):
@@ -360,14 +365,14 @@ def _print_set(found: dict[str, Any]) -> None:
     click.echo(_held(found["held"]), err=True)
 
 
-def _print_why(hold: dict[str, Any]) -> None:
+def _print_why(hold: dict[str, Any], desk: Desk) -> None:
     waits = hold["rule"] == "replacement"
     verb = "wait" if waits else "stay"
     click.echo(f"Decision {hold['decision']}: {hold['number']} {verb} since {_shown(hold['since'])}, {hold['rule']}.")
     for sentence in (hold["because"], hold["cause"]):
         if sentence:
             click.echo(f"  {plain(sentence)}")
-    click.echo(f"  {plain(hold['approve'])}")
+    click.echo(f"  {plain(hold['approve'])}{desk.besides}")
 
 
 def _print_limits(limits: Sequence[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,10 +65,11 @@ def history(
 
 def _moment(name: str, text: str) -> str:
     """Read a moment, or a duration before now."""
-    try:
-        return (datetime.now(UTC) - parse_duration(text)).isoformat()
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        try:
+            return (datetime.now(UTC) - parse_duration(text)).isoformat()
+        except OverflowError:
+            raise click.UsageError(f"--{name}: '{plain(text)}' is before all time.") from None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -43,6 +43,10 @@ for command in (serve, demo, check, query, compare, manifests, tenants, guard):
 
 def main() -> None:
     """Run the command line and end with its code."""
+    for number, word in enumerate(sys.argv[1:], 1):
+        if not word.isascii() and not _is_text(word):
+            sys.stderr.write(f"Error: Word {number} of the command is not UTF-8.\n")
+            sys.exit(2)
     try:
         commands()
     except TenantryError as error:
@@ -52,6 +56,14 @@ def main() -> None:
         if ours is None or others is not None:
             raise
         _end(_first(ours))
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _first(group: BaseExceptionGroup[TenantryError]) -> TenantryError:

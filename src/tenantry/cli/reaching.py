@@ -84,6 +84,11 @@ class AdminApi:
             raise self._refusal(answer)
         return answer.content
 
+    @property
+    def besides(self) -> str:
+        """Nothing: who has reached it so does so again."""
+        return ""
+
     def __str__(self) -> str:
         return f"'{plain(self.url or str(self.socket))}'"
 
@@ -139,14 +144,29 @@ _NOT_HERE = (
 )
 
 
-def reaching_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the ways to say which service is meant; the command gets it as `api`."""
+def reaching_options(
+    command: Callable[..., Any], other: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+) -> Callable[..., Any]:
+    """Add the ways to say which service is meant; the command gets it as `api`.
+
+    An `other` way is an option whose value, called `besides`, is what the command gets in its place: then no
+    configuration is read, which may be why the service does not run.
+    """
 
     @wraps(command)
-    def with_api(*, config: Path | None, at: Path | None, url: str | None, **values: Any) -> Any:  # noqa: ANN401 -- click's
-        return command(api=_api(config, at, url), **values)
+    def with_api(
+        *,
+        config: Path | None,
+        at: Path | None,
+        url: str | None,
+        besides: object = None,
+        **values: Any,  # noqa: ANN401 -- click's
+    ) -> Any:  # noqa: ANN401
+        if besides is not None and (at, url) != (None, None):
+            raise click.UsageError("Give --state, or --socket or --url: one of them.")
+        return command(api=_api(config, at, url) if besides is None else besides, **values)
 
-    wrapped: Callable[..., Any] = with_api
+    wrapped: Callable[..., Any] = with_api if other is None else other(with_api)
     wrapped = click.option(
         "--url",
         metavar="URL",

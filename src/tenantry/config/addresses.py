@@ -19,19 +19,20 @@ _SCHEMES = (
     *("postgresql", "postgres", "postgresql+psycopg", "sqlite", "sqlite+aiosqlite"),
     *("mysql", "mysql+asyncmy", "mariadb", "mariadb+asyncmy"),
 )
+_SCHEMES_OF_STATE = _SCHEMES[:5]
 _PASSWORD_IN_URL = re.compile(r"[^:/]*://[^:/]*:[^@]+@")
 _USER_IN_WEB_URL = re.compile(r"\s*https?://[^/?#]*@", re.IGNORECASE)
 _SECRET_OPTIONS = frozenset({"password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"})
 
 
-def _database_url(given: Sequence[str]) -> Secret:
+def _database_url(given: Sequence[str], schemes: Sequence[str] = _SCHEMES) -> Secret:
     """Check the scheme; nothing of the text is ever told, since it may hold a password anywhere."""
     found = _URL.fullmatch(given[0].strip())
     if not found:
         raise ValueError(f"It is no database URL such as {URL_EXAMPLE} or sqlite:///tenants.db.")
     scheme = found[1].lower()
-    if scheme not in _SCHEMES:
-        raise ValueError(f"Its scheme is not known. Known: {listed(_SCHEMES)}.{nearest(scheme, _SCHEMES)}")
+    if scheme not in schemes:
+        raise ValueError(f"Its scheme is not known. Known: {listed(schemes)}.{nearest(scheme, schemes)}")
     if scheme.startswith("sqlite") and (len(found[2]) < 2 or found[2][0] != "/" or found[2] == "/:memory:"):
         raise ValueError("SQLite needs a file: sqlite:///tenants.db, or sqlite:////data/tenants.db from the root.")
     return Secret(f"{scheme}://{found[2]}")
@@ -39,10 +40,7 @@ def _database_url(given: Sequence[str]) -> Secret:
 
 def _state_url(given: Sequence[str]) -> Secret:
     """Do the same; MySQL has no place for the state, for its tables cannot be made in a transaction."""
-    url = _database_url(given)
-    if url.reveal().startswith(("mysql", "mariadb")):
-        raise ValueError("The state takes PostgreSQL or SQLite.")
-    return url
+    return _database_url(given, _SCHEMES_OF_STATE)
 
 
 def _webhook_url(given: Sequence[str]) -> Secret:
@@ -84,7 +82,7 @@ def _address(given: Sequence[str]) -> str:
 
 ADDRESS = Kind("host:port", _address, literal=True)
 DATABASE_URL = Kind("database URL", _database_url, allowed=", ".join(_SCHEMES), literal=True, secret=True)
-STATE_URL = Kind("database URL", _state_url, allowed=", ".join(_SCHEMES[:6]), literal=True, secret=True)
+STATE_URL = Kind("database URL", _state_url, allowed=", ".join(_SCHEMES_OF_STATE), literal=True, secret=True)
 WEBHOOK_URL = Kind("URL", _webhook_url, allowed="http, https", literal=True, secret=True)
 TOKEN = Kind("text", _token, literal=True, secret=True)
 

@@ -298,6 +298,12 @@ class StateUnwritable(StateError):
     """The state database cannot be written to: it is read-only, or its disk is full."""
 
 
+class StateMissing(StateError):
+    """There is no state of tenantry."""
+
+    remedy = "Nothing was made. Give the URL of the state database that the service uses."
+
+
 class StateDamaged(StateError):
     """The state database is damaged, or is none of tenantry."""
 

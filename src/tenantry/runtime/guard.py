@@ -129,7 +129,7 @@ _NEW_REMEDY = (
 @asynccontextmanager
 async def desk_at(url: str, patience: timedelta) -> AsyncIterator[GuardDesk]:
     """Give the desk of a state database that no service serves; raises StateError or ConfigurationError."""
-    store = open_state(url, patience, patience, time.time)
+    store = open_state(url, patience, patience, time.time, make=False)
     ledger = Ledger(store, SystemClock(), timedelta(days=90).total_seconds())
     try:
         await ledger.open()

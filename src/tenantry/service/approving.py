@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from tenantry.service.state import SetChange
 
 APPROVED_FOR = 24 * 3600.0
 """Seconds for which an approval stands, if nothing else is said."""
+
+_NAME_OF_AN_INPUT = re.compile(r"[0-9a-f]{10}")
 
 LONGEST_WORD = 30 * 24 * 3600.0
 """Seconds for which an approval may be given."""
@@ -96,6 +99,7 @@ class Approving:
             now = self._ledger.now()
             word = Word(speaker.by, speaker.why, now, now + (APPROVED_FOR if seconds is None else seconds))
             if subject.input is not None:
+                _refuse_beside_an_input(subject)
                 after = msgspec.structs.replace(own, admitted={**own.admitted, subject.input: word})
                 event = _event(EventKind.ADMITTED, name, word, (subject.input,))
                 return await self._say(
@@ -259,6 +263,14 @@ def _tenants_of(own: SetLedger, subject: Subject) -> tuple[str, ...]:
     if subject.digest is not None and subject.digest != digest_of_tenants(tenants):
         raise AnotherHold(f"These are {len(tenants)} tenants, and not those whose digest is {quoted(subject.digest)}.")
     return tuple(sorted(tenants))
+
+
+def _refuse_beside_an_input(subject: Subject) -> None:
+    """Raise InvalidWord where an input is no name of one, or something else is named besides."""
+    if subject.tenants or subject.decision is not None or subject.digest is not None:
+        raise InvalidWord("Approve an input, or tenants, one after the other.")
+    if not _NAME_OF_AN_INPUT.fullmatch(subject.input or ""):
+        raise InvalidWord(f"{quoted(subject.input or '')} names no input: those are ten digits of 0-9 and a-f.")
 
 
 def _held_by(own: SetLedger, decision: int, digest: str | None) -> set[str]:

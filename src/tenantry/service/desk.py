@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from tenantry.core.errors import InvalidWord
 from tenantry.core.ledger import SetName
-from tenantry.service.approving import Approving, set_named
+from tenantry.service.approving import Approving, Subject, set_named
 from tenantry.service.guard_facts import GuardFacts, HistoryFacts, SetFact
 from tenantry.service.ledger import Ledger
 from tenantry.service.regarding import Regarding
@@ -46,6 +47,8 @@ class GuardDesk:
     async def history(self, asked: HistoryQuery) -> HistoryFacts:
         """Return a part of the history; raises NoSuchApplicationSet, InvalidWord or StateError."""
         name = None
+        if asked.application_set is None and asked.consumer is not None:
+            raise InvalidWord(_WHICH)
         if asked.application_set is not None:
             name = await self._named(asked.application_set, asked.consumer)
         query = EventQuery(name, asked.tenant, asked.since, asked.until, asked.limit)
@@ -55,6 +58,16 @@ class GuardDesk:
         self._ledger.require()
         await self._ledger.confirm()
         return set_named(self._ledger.sets, application_set, consumer)
+
+
+def subject_of_freeze(application_set: str | None, consumer: str | None) -> Subject | None:
+    """Return what is to be frozen, or not any more; None for everything. Raises InvalidWord."""
+    if application_set is None and consumer is not None:
+        raise InvalidWord(_WHICH)
+    return None if application_set is None else Subject(application_set, consumer)
+
+
+_WHICH = "Name the ApplicationSet of that consumer, too."
 
 
 class NobodyHears:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -12,6 +11,7 @@ from tenantry.core.errors import InvalidWord
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, members_at
 from tenantry.core.ledger import Hold, Loss, Rule, SetLedger, SetName, Sizes, Word, size_at
+from tenantry.core.shell import shell_word
 from tenantry.service.guard_facts import (
     EventFact,
     GuardFacts,
@@ -26,6 +26,9 @@ from tenantry.service.guard_facts import (
 )
 from tenantry.service.ledger import Ledger, held_in
 from tenantry.service.state import EventQuery
+
+_CLOCKS_DIFFER = 60.0
+"""Seconds by which the clock of whoever asks may be ahead."""
 
 MOST_EVENTS = 1000
 """Events that one look at the history gives."""
@@ -52,7 +55,11 @@ class Regarding:
             held=sum(map(held_in, sets.values())),
             frozen=_word("", whole.freeze),
             application_sets=[self._summary(name, own) for name, own in sorted(sets.items())],
-            holds=[hold for name, own in sorted(sets.items()) for hold in holds_of(name, own, with_tenants=False)],
+            holds=[
+                hold
+                for name, own in sorted(sets.items())
+                for hold in holds_of(name, own, with_tenants=False, is_one_of_several=self._is_one_of_several(name))
+            ],
             limits=self._limits(source.losses, source.sizes, source.present, distinct=True),
             problem=None if self._ledger.failure is None else self._ledger.failure.what,
         )
@@ -76,11 +83,14 @@ class Regarding:
                 for given, one in sorted(own.baselines.items())
             ],
             limits=self._limits(own.losses, own.sizes, present, distinct=False),
-            holds=holds_of(name, own, with_tenants=True),
+            holds=holds_of(name, own, with_tenants=True, is_one_of_several=self._is_one_of_several(name)),
             approvals=_words(own.approvals, now),
             admitted=_words(own.admitted, now),
             pins=_words(own.pins, now),
         )
+
+    def _is_one_of_several(self, name: SetName) -> bool:
+        return sum(one.application_set == name.application_set for one in self._ledger.sets) > 1
 
     async def history(self, asked: EventQuery, at: float | None) -> HistoryFacts:
         """Return a part of the history, and who was answered at a moment; raises InvalidWord or StateError."""
@@ -89,6 +99,8 @@ class Regarding:
         if at is not None:
             if asked.set_name is None:
                 raise InvalidWord("Name the ApplicationSet whose answer of that moment is asked for.")
+            if at > self._ledger.now() + _CLOCKS_DIFFER:
+                raise InvalidWord("That moment is yet to come.")
             self._refuse_before_memory(at)
             later = await self._ledger.events(EventQuery(asked.set_name, since=at))
             own = self._ledger.own(asked.set_name)
@@ -137,8 +149,12 @@ class Regarding:
         return found
 
 
-def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool) -> list[HoldFact]:
-    """Return what is held, together what one decision held for one reason."""
+def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool, is_one_of_several: bool) -> list[HoldFact]:
+    """Return what is held, together what one decision held for one reason.
+
+    The command that approves it says whose it is where it `is_one_of_several` consumers' of one name.
+    """
+    consumer = name.consumer if is_one_of_several else None
     groups: dict[tuple[int, str, str], list[Hold]] = {}
     for hold in own.holds.values():
         groups.setdefault((hold.decision, hold.input, str(hold.rule)), []).append(hold)
@@ -159,14 +175,21 @@ def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool) -> list[HoldF
                 since=_time(min(hold.since for hold in holds)),
                 number=len(holds),
                 digest=digest,
-                approve=(
-                    f"tenantry guard approve {shlex.quote(name.application_set)} --decision {decision} "
-                    f"--digest {digest} --why '…'"
-                ),
+                approve=_command(name.application_set, decision, digest, consumer),
                 tenants=sorted(hold.tenant for hold in holds) if with_tenants else None,
             )
         )
     return found
+
+
+def _command(application_set: str, decision: int, digest: str, consumer: str | None) -> str:
+    """Return what approves a decision, to be pasted into a shell."""
+    words = [f"--decision {decision}", f"--digest {digest}", "--why '…'"]
+    if consumer is not None:
+        words.insert(0, f"--consumer={shell_word(consumer)}")
+    name = shell_word(application_set)
+    words = [*words, "--", name] if application_set.startswith("-") else [name, *words]
+    return f"tenantry guard approve {' '.join(words)}"
 
 
 def held_by(own: SetLedger, decision: int) -> tuple[set[str], set[str]]:

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tenantry.core.errors import GuardIsOff
 from tenantry.service.approving import Speaker, Subject, speaker_of
-from tenantry.service.desk import GuardDesk, HistoryQuery
+from tenantry.service.desk import GuardDesk, HistoryQuery, subject_of_freeze
 from tenantry.service.guard_facts import (
     EventFact,
     GuardFacts,
@@ -129,7 +129,7 @@ def _add_looks(router: APIRouter, the_desk: Callable[[], GuardDesk]) -> None:
         return json_of(await the_desk().facts())
 
     @router.get(
-        "/application-sets/{name}",
+        "/application-sets/{name:anything}",
         operation_id="show_application_set",
         summary="One ApplicationSet: inputs, holds with their tenants, words, limits",
         response_model=SetFact,
@@ -209,7 +209,7 @@ def _subject(word: TenantsWord) -> Subject:
 
 
 def _frozen(word: FreezeWord) -> Subject | None:
-    return None if word.application_set is None else Subject(word.application_set, word.consumer)
+    return subject_of_freeze(word.application_set, word.consumer)
 
 
 def _moment(given: datetime | None) -> float | None:

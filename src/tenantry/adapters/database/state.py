@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import (
     event_document,
@@ -38,6 +38,7 @@ from tenantry.core.errors import (
     ConfigurationError,
     StateDamaged,
     StateError,
+    StateMissing,
     StateMoved,
     StateTooNew,
     StateUnreachable,
@@ -49,6 +50,9 @@ from tenantry.service.state import Changes, EventQuery, Remembered, SetChange, W
 
 T = TypeVar("T")
 _Parameters: TypeAlias = dict[Input, dict[str, bytes]]
+
+_LATEST = 253_402_300_800.0
+"""The end of the year 9999, in seconds of the ledger's clock."""
 
 _ROWS_AT_ONCE = 5000
 _ONE = 1
@@ -71,8 +75,8 @@ class StateDatabase(Protocol):
         """Make sure that no other process has what only one may have."""
         ...
 
-    def prepare(self) -> None:
-        """Make ready what holds the tables."""
+    def prepare(self, *, make: bool) -> None:
+        """Make ready what holds the tables, also where there is none yet, if `make`; else raise StateMissing."""
         ...
 
     def still_there(self) -> None:
@@ -107,8 +111,9 @@ class StateDatabase(Protocol):
 class StateStore:
     """A ledger store in a database; raises StateError and nothing else."""
 
-    def __init__(self, database: StateDatabase, now: Callable[[], float]) -> None:
-        """Keep the state in `database`; `now` is the clock of this machine."""
+    def __init__(self, database: StateDatabase, now: Callable[[], float], *, make: bool = True) -> None:
+        """Keep the state in `database`, made where there is none if `make`; `now` is the clock of this machine."""
+        self._make = make
         self._database = database
         self._now = now
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
@@ -173,9 +178,12 @@ class StateStore:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def _load(self) -> Remembered:
-        self._database.prepare()
+        self._database.prepare(make=self._make)
         with self._transaction_that_migrates() as connection:
-            return self._remembered(connection)
+            try:
+                return self._remembered(connection)
+            except (ValueError, TypeError, LookupError, OverflowError) as error:
+                raise StateDamaged from error
 
     @contextmanager
     def _transaction_that_migrates(self) -> Iterator[Connection]:
@@ -186,6 +194,8 @@ class StateStore:
             if version is not None and version > HEAD:
                 raise StateTooNew
             if version is None:
+                if not self._make:
+                    raise StateMissing("The database is there, and no state of tenantry is in it.")
                 make(connection, self._database.schema)
             elif version != HEAD:
                 migrate(connection, self._database.schema)
@@ -196,6 +206,8 @@ class StateStore:
         first = select(LEDGER.c.writes, LEDGER.c.clock, LEDGER.c.document).with_for_update(read=True)
         row = connection.execute(first).one_or_none()
         if row is None:
+            if not self._make or connection.execute(select(APPLICATION_SET.c.id).limit(1)).first():
+                raise StateDamaged
             now = self._now()
             whole = Whole(made=now)
             connection.execute(insert(LEDGER).values(id=_ONE, writes=0, clock=now, document=whole_document(whole)))
@@ -218,7 +230,10 @@ class StateStore:
             names[number]: set_ledger(document, by_set.get(number, {}))
             for number, document in connection.execute(select(APPLICATION_SET.c.id, APPLICATION_SET.c.document))
         }
-        return Remembered(row.writes, row.clock, whole_of(row.document), sets)
+        if not 0 <= row.clock < _LATEST:
+            raise StateDamaged
+        # One that somebody only looked at was never answered from.
+        return Remembered(row.writes, row.clock, whole_of(row.document), sets, is_new=not row.writes)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -336,6 +351,8 @@ def _translated(error: Exception) -> StateError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause)
+    if isinstance(cause, InvalidRequestError):
+        return StateDamaged()
     if isinstance(cause, OSError):
         return StateUnwritable(f"The state database cannot be written to ({cause.strerror or 'no reason given'}).")
     state = str(getattr(cause, "sqlstate", None) or "")
@@ -355,16 +372,21 @@ def _of_sqlite(cause: sqlite3.Error) -> StateError:
     return StateDamaged() if code in _DAMAGED else StateUnreachable()
 
 
-def open_state(url: str, connect: timedelta, statement: timedelta, now: Callable[[], float]) -> StateStore:
-    """Return the store that a URL names, SQLite or PostgreSQL; connects to nothing. Raises ConfigurationError."""
+def open_state(
+    url: str, connect: timedelta, statement: timedelta, now: Callable[[], float], *, make: bool = True
+) -> StateStore:
+    """Return the store that a URL names, SQLite or PostgreSQL; connects to nothing. Raises ConfigurationError.
+
+    Without `make` a state that is not there is an error when it is loaded.
+    """
     scheme, _, rest = url.partition("://")
     if scheme.partition("+")[0] == "sqlite":
         path = unquote(rest.removeprefix("/"))
-        if not path or path == ":memory:":
+        if not path or path == ":memory:" or "\0" in path:
             raise ConfigurationError(["state.url: sqlite needs a file, such as sqlite:///tenantry-state.db."])
         from tenantry.adapters.database.state_file import StateFile
 
-        return StateStore(StateFile(Path(path).absolute()), now)
+        return StateStore(StateFile(Path(path)), now, make=make)
     found = server_url(url, "state.url")
     if found.get_backend_name() != "postgresql":
         raise ConfigurationError(
@@ -373,6 +395,6 @@ def open_state(url: str, connect: timedelta, statement: timedelta, now: Callable
     from tenantry.adapters.database.state_server import StateServer
 
     try:
-        return StateStore(StateServer(found, connect, statement), now)
+        return StateStore(StateServer(found, connect, statement), now, make=make)
     except (ArgumentError, ValueError):
         raise ConfigurationError(["state.url has a host or port that cannot be used."]) from None

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from tenantry.core.errors import StateDamaged, StateInUse, StateUnreachable
+from tenantry.core.errors import StateDamaged, StateInUse, StateMissing, StateUnreachable
 from tenantry.core.steps import sliced
 
 _BUSY = 2.0
@@ -35,7 +35,8 @@ class StateFile:
     """Transactions at one time."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file; nothing is opened yet."""
+        """Name the file, by any name that it has; nothing is opened yet."""
+        path = path.resolve()
         self._path = path
         self._lock = -1
         self._identity: tuple[int, int] | None = None
@@ -69,11 +70,13 @@ class StateFile:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _locked(self._path.with_name(f"{self._path.name}.lock"))
 
-    def prepare(self) -> None:
+    def prepare(self, *, make: bool) -> None:
         """Take the lock, make the file where there is none, and see that it is sound.
 
-        Raises StateInUse, StateDamaged, or OSError.
+        Raises StateInUse, StateDamaged, StateMissing or OSError.
         """
+        if not make and not self._path.is_file():
+            raise StateMissing(f"There is no file {str(self._path)!r}.")
         self.claim()
         # Parameter sets are in it: made by SQLite it would be everybody's to read.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

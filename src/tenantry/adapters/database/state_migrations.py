@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 
 from tenantry.adapters.database.state_tables import HEAD, METADATA, VERSION_TABLE
+from tenantry.core.errors import StateDamaged
 
 
 def version_of(connection: Connection, schema: str | None) -> str | None:
@@ -30,9 +31,13 @@ def migrate(connection: Connection, schema: str | None) -> None:
     """Take a database to the latest migration; Alembic takes a while to import, so only now."""
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection
     config.attributes["schema"] = schema
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as unknown:  # a version that none of ours is
+        raise StateDamaged from unknown

@@ -64,7 +64,7 @@ class StateServer:
     def claim(self) -> None:
         """Do nothing: a server takes several processes."""
 
-    def prepare(self) -> None:
+    def prepare(self, *, make: bool) -> None:
         """Do nothing: whether the server is there shows with the first statement."""
 
     def still_there(self) -> None:
