@@ -166,6 +166,12 @@ class FakeStore:
         for change in changes.sets:
             if change.formerly is not None:
                 del self._sets[change.formerly]
+                self._events = [
+                    msgspec.structs.replace(event, consumer=change.name.consumer)
+                    if event.set_name == change.formerly
+                    else event
+                    for event in self._events
+                ]
             self._sets[change.name] = change.ledger
         for tenant, name in changes.names.items():
             self._names.setdefault(tenant, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -442,6 +443,37 @@ async def test_what_is_read_is_of_one_moment_whoever_writes_meanwhile(database: 
 def _waits_for_a_lock(database: Database) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     eventually(lambda: database.execute(waiting) != [(0,)], what="A reader that waits")
+
+
+async def test_the_history_of_an_application_set_goes_with_it_to_another_consumer(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    released = Event(1.0, EventKind.RELEASED, *SET, came=("a",))
+    await store.write(Changes(2000.0, [SetChange(SET, SetLedger())], events=(released,)), 0)
+
+    await store.write(Changes(2001.0, [SetChange(OTHER, SetLedger(), formerly=SET)]), 1)
+
+    assert [event.came for event in await store.events(EventQuery(OTHER))] == [("a",)]
+    assert await store.events(EventQuery(SET)) == []
+
+
+async def test_a_server_that_says_nothing_any_more_is_given_up_in_time(database: Database) -> None:
+    short = timedelta(seconds=0.2)
+    store = open_state(database.url(), short, short, now)
+    await store.load()
+    pids = database.execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'tenantry-state' AND datname = current_database()"
+    )
+    for (pid,) in pids:
+        os.kill(int(str(pid)), signal.SIGSTOP)
+    try:
+        with pytest.raises(StateUnreachable, match="has not answered for"):
+            await store.writes()
+        assert await store.writes() == 0
+    finally:
+        for (pid,) in pids:
+            os.kill(int(str(pid)), signal.SIGCONT)
+    await store.close()
 
 
 async def test_a_server_that_is_not_there_is_said_so() -> None:

@@ -7,8 +7,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +127,7 @@ REFUSED = [
     (("approve", "test", "--decision", "999", "--why", "x"), "Decision 999 holds nobody"),
     (("approve", "test", "t09", "--digest", "0", "--why", "x"), "whose digest is '0'"),
     (("approve", "test", "t09", "--why", " "), "Say why"),
+    (("approve", "test", "t09", "--why", "…"), "Say why"),
     (("approve", "test", "t09", "--why", "x", "--for", "40d"), "a second to 30 days"),
     (("withdraw", "test", "t09", "--why", "x"), "Nobody approved 't09'"),
     (("unfreeze", "--why", "x"), "There is no freeze"),
@@ -167,6 +170,7 @@ def test_what_cannot_be_meant_changes_nothing_and_says_so(service: RunningServic
         ("approve", "test", "\udcff", "--why", "x"),
         ("history", "--since", "9999999d"),
         ("holds", "--state", "sqlite:////none/of.db"),
+        ("holds", "--state", "postgresql://u:pw@h/d"),
     ],
 )
 def test_wrong_use_ends_with_2_and_asks_nobody(arguments: tuple[str, ...], tmp_path: Path) -> None:
@@ -191,6 +195,49 @@ def test_the_state_is_looked_at_and_changed_while_the_service_is_down(service: R
     assert "t09" not in service.ask().tenants()
     history = json.loads(guard("history", "test", "--tenant", "t09", "-o", "json", *here(service)).out)
     assert history["events"][-1]["why"] == "approved"
+
+
+class Another(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"x": 1}')
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.mark.parametrize("command", [("holds",), ("show",), ("show", "x"), ("history",)])
+def test_what_answers_otherwise_is_not_tenantry(command: tuple[str, ...]) -> None:
+    with HTTPServer(("127.0.0.1", 0), Another) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ended = guard(*command, "--url", f"http://127.0.0.1:{server.server_port}", TENANTRY_ADMIN_TOKEN=ADMIN)
+        server.shutdown()
+
+    assert (ended.code, "is not tenantry, or another version of it" in ended.err) == (3, True), ended
+
+
+def test_a_guard_that_was_off_meanwhile_brings_nobody_back(service: RunningService, table: Table) -> None:
+    service.stop()
+    service.environment["TENANTRY_GUARD_MODE"] = "off"
+    service.start()
+    assert len(service.ask().tenants()) == 4
+    state = f"{service.data}/tenantry-state.db"
+    eventually(lambda: 'unguarded":1' in _whole(state), what="That nobody remembers")
+    service.stop()
+    service.environment["TENANTRY_GUARD_MODE"] = "hold"
+
+    service.start()
+
+    assert len(service.ask().tenants()) == 4
+    assert '"event":"answers_forgotten","level":"warning"' in service.log.read_text()
+    assert held(service) == 0
+
+
+def _whole(state: str) -> str:
+    with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+        found: str = connection.execute("SELECT document FROM ledger").fetchone()[0]
+        return found
 
 
 def test_a_state_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -268,6 +268,37 @@ async def test_who_stays_as_released_keeps_leaves_of_json_that_nobody_else_has(h
     assert before["settings"]["sso"] == {"url": "https://odd"}
 
 
+# --- off and on ----------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_comes_back_who_left_while_the_guard_was_off() -> None:
+    here = await begun(100)
+    here = await here.restarted()
+    await here.ledger.answer_unguarded()
+    here = await here.restarted()
+    assert await here.ledger.forget_answers()
+    here.read(rows(50), COLUMNS)
+
+    assert len(await here.ask()) == 50
+    assert not here.own().holds
+    here = await here.restarted()
+    assert not await here.ledger.forget_answers()
+
+
+async def test_words_are_forgotten_once_they_have_lapsed() -> None:
+    here = await begun(100)
+    await here.say.approve(Subject("prod", tenants=["t000", "t001"]), ME, 3600)
+    await here.say.approve(Subject("prod", input="0123456789"), ME, 3600)
+    await after(here, rows(100)[1:])
+    assert set(here.own().approvals) == {"t000", "t001"}
+    here.clock.pass_by(hours=1)
+
+    await here.guarding.touch()
+
+    assert not here.own().approvals
+    assert not here.own().admitted
+
+
 # --- freezes -------------------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class RunningService:
         self.socket = self.data / "admin.sock"
         self._command = list(command)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self._environment = {
+        self.environment = {
             **kept,
             "AUTH_TOKEN": TOKEN,
             "TENANTRY_DATA_DIRECTORY": str(self.data),
@@ -99,7 +99,7 @@ class RunningService:
 
     def begin(self) -> None:
         """Start, and wait for nothing."""
-        self._process = start(self._command, self.log, environment=self._environment)
+        self._process = start(self._command, self.log, environment=self.environment)
 
     def _answers(self, path: str) -> bool:
         if self._process is not None and self._process.poll() is not None:

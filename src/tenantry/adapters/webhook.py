@@ -158,7 +158,7 @@ class Webhook:
                 return
             if problem != told:
                 told = problem
-                self._report("notification_waits", {"notification": one.id, "reason": problem})
+                self._report("notification_waits", {"notification": one.id, "reason": problem, "remedy": _REMEDY})
             await asyncio.sleep(wait)
 
     async def _try(self, client: httpx2.AsyncClient, one: Notification) -> tuple[str, bool]:

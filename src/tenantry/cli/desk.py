@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import click
 import msgspec
 
-from tenantry.cli.reaching import AdminApi, reaching_options
-from tenantry.config.addresses import STATE_URL
+from tenantry.cli.reaching import AdminApi, ServiceUnreachable, reaching_options
+from tenantry.config.addresses import STATE_URL, has_password
 from tenantry.core.errors import StateInUse, StateUnreachable, StateUnwritable, shortened
 from tenantry.service.approving import Subject, speaker_of
 from tenantry.service.desk import GuardDesk, HistoryQuery, subject_of_freeze
@@ -144,7 +144,12 @@ def desk_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_desk(*, api: AdminApi | StateDesk, **values: Any) -> Any:  # noqa: ANN401 -- click's
-        return command(desk=api, **values)
+        try:
+            return command(desk=api, **values)
+        except (LookupError, TypeError, AttributeError, msgspec.DecodeError) as error:
+            if isinstance(api, StateDesk):
+                raise
+            raise ServiceUnreachable(f"What answers at {api} is not tenantry, or another version of it.") from error
 
     return reaching_options(
         with_desk,
@@ -165,4 +170,9 @@ def _state_desk(_: click.Context, __: click.Parameter, given: str | None) -> Sta
         read: Any = STATE_URL.read([given])
     except ValueError as wrong:
         raise click.BadParameter(str(wrong)) from None
-    return StateDesk(str(read.reveal()))
+    url = str(read.reveal())
+    if has_password(url):
+        raise click.BadParameter(
+            "a password here stands in the list of processes: give it as PGPASSWORD or in ~/.pgpass"
+        )
+    return StateDesk(url)

@@ -276,7 +276,11 @@ class _Judgement:
             baselines={**own.baselines, asked.input: baseline},
             losses=(*own.losses, *self._lost),
             holds=holds,
-            approvals={tenant: word for tenant, word in {**own.approvals, **used}.items() if tenant not in spent},
+            approvals={
+                tenant: word
+                for tenant, word in {**own.approvals, **used}.items()
+                if tenant not in spent and word.stands(asked.now)
+            },
             additions=own.additions + len(new) if anybody else 0,
         )
         ledger = sized(ledger, self._policy, asked)

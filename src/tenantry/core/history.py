@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     """The tenants' database stood at an earlier position than when the service saw it last."""
 
     LEDGER_MADE = "ledger made"
+    FORGOTTEN = "answers forgotten"
+    """What an ApplicationSet was answered counts no more: it was answered without a guard since."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from tenantry.adapters.database.state import open_state
 from tenantry.config.settings import Settings
-from tenantry.core.errors import ConfigurationError, StateError, StateInUse
+from tenantry.core.errors import ConfigurationError, StateError, StateInUse, StateMissing
 from tenantry.core.history import Event, EventKind
 from tenantry.core.lens import digest_of_shape
 from tenantry.runtime.building import SystemClock, naming_of, policy_of, shape_of, state_of
@@ -26,6 +26,9 @@ from tenantry.service.snapshots import SnapshotHolder
 
 _AGAIN = 2.0
 """Seconds between two tries to open the state database."""
+
+_LOOKED_AT = 3.0
+"""Seconds for which somebody may be looking at the state by the command line while the service starts."""
 
 _KEEPING = 600.0
 """Seconds between two looks at what is to be written down or forgotten."""
@@ -68,15 +71,21 @@ class Guard:
         regarding = Regarding(self.ledger, policy, settings.guard.history.total_seconds())
         self.desk = GuardDesk(self.ledger, regarding, Approving(self.ledger, self.guarding))
 
-    def claim(self) -> None:
-        """Refuse to be the second process with one state file; raises ConfigurationError."""
-        try:
-            self._store.claim()
-        except StateInUse as error:
-            raise ConfigurationError([error.message]) from None
-        except StateError:
-            # Whatever else is wrong is told when it is opened, and may be mended while the service runs.
-            return
+    async def claim(self) -> None:
+        """Refuse to be the second process with one state file for more than a moment; raises ConfigurationError."""
+        until = time.monotonic() + _LOOKED_AT
+        while True:
+            try:
+                self._store.claim()
+            except StateInUse as error:
+                if time.monotonic() > until:
+                    raise ConfigurationError([error.message]) from None
+                await asyncio.sleep(_LOOKED_AT / 20)
+            except StateError:
+                # Whatever else is wrong is told when it is opened, and may be mended while the service runs.
+                return
+            else:
+                return
 
     async def opened(self) -> Mapping[str, str]:
         """Open the ledger, trying until that works; returns the names that are kept."""
@@ -94,6 +103,8 @@ class Guard:
 
     async def _open(self) -> Mapping[str, str]:
         found = await self.ledger.open()
+        if await self.ledger.forget_answers():
+            self._observer.told("answers_forgotten", {"told": _FORGOTTEN, "remedy": _FORGOTTEN_REMEDY})
         names = await self.ledger.names_besides(self._naming.made) if self._naming.name_field else {}
         if found.is_new:
             self.ledger.note(Event(self.ledger.now(), EventKind.LEDGER_MADE))
@@ -116,6 +127,34 @@ class Guard:
                 self._observer.told("state_failed", {"reason": error.what, "remedy": error.advice})
 
 
+async def answers_not_remembered(settings: Settings, observer: Observer) -> None:
+    """Write down, in a state that there is, that ApplicationSets are answered without a guard; try until it works."""
+    timeout, told = settings.state.timeout, ""
+    while True:
+        store = open_state(settings.state_url.reveal(), timeout, timeout, time.time, make=False)
+        ledger = Ledger(store, SystemClock(), timedelta(days=90).total_seconds())
+        try:
+            await ledger.open()
+            await ledger.answer_unguarded()
+        except StateMissing:
+            return
+        except StateError as error:
+            if error.message != told:
+                told = error.message
+                observer.told("state_failed", {"reason": error.what, "remedy": _UNGUARDED_REMEDY})
+        else:
+            return
+        finally:
+            await ledger.close()
+        await asyncio.sleep(_KEEPING)
+
+
+_UNGUARDED_REMEDY = (
+    "That answers are not remembered now could not be written down: before guard.mode is anything but off again, move "
+    "the state away, or whoever left meanwhile comes back."
+)
+_FORGOTTEN = "ApplicationSets were answered while guard.mode was off: their first answers now are taken as they are."
+_FORGOTTEN_REMEDY = "Look whether an answer lacks tenants before Argo CD asks again."
 _NEW = (
     "The state database was empty: what ApplicationSets were answered before is not known, so their first answers are "
     "taken as they are."

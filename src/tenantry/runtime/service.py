@@ -18,7 +18,7 @@ from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
 from tenantry.runtime.building import SystemClock, shape_of, source_of, tokens_of, webhook_of
-from tenantry.runtime.guard import Guard, Parts
+from tenantry.runtime.guard import Guard, Parts, answers_not_remembered
 from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
 from tenantry.runtime.server import EmbeddedServer, address_of
 from tenantry.service.answering import Answering, Unguarded
@@ -120,7 +120,9 @@ class Service:
         def detail() -> dict[str, object]:
             standing = ledger.standing
             held = sum(standing.held.values())
-            return {"guard": {"mode": mode, "held": held, "frozen": standing.frozen, "loose": list(loose.values())}}
+            problem = None if ledger.failure is None else ledger.failure.what
+            told = {"mode": mode, "held": held, "frozen": standing.frozen, "loose": list(loose.values())}
+            return {"guard": {**told, "problem": problem}}
 
         return Readiness(self._guard.guarding.require, self._tokens, detail)
 
@@ -169,7 +171,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         if self._guard is not None:
-            self._guard.claim()
+            await self._guard.claim()
         self._tell_what_is_loose()
         sockets = [server.bound() for server in self._servers]
         private = self._private_socket()
@@ -181,6 +183,8 @@ class Service:
                     background.append(tasks.create_task(self._webhook.run()))
                 if self._guard is not None:
                     background.append(tasks.create_task(self._guard.kept()))
+                else:
+                    background.append(tasks.create_task(answers_not_remembered(self._settings, self._observer)))
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
                     for server, listening in zip(self._servers, sockets, strict=True)

@@ -214,7 +214,7 @@ class Approving:
 def speaker_of(by: str, why: str) -> Speaker:
     """Return who speaks; raises InvalidWord where that is not said, or not in one line."""
     for what, text in (("who says so (by)", by), ("why", why)):
-        if not text.strip():
+        if not text.strip(" \t.…"):
             raise InvalidWord(f"Say {what}: it is written down.")
         if len(text) > _LONGEST_TEXT or not text.isprintable():
             raise InvalidWord(f"Say {what} in one line of at most {_LONGEST_TEXT} characters.")

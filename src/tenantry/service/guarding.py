@@ -219,7 +219,7 @@ class Guarding:
         baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
         if self._ledger.is_shared or baseline is None:
             raise error
-        self._observer.told("state_failed", {"reason": error.what})
+        self._observer.told("state_failed", {"reason": error.what, "remedy": error.advice})
         revision = this.question.snapshot.revision
         answer = await driven(answer_as_released(baseline.released, revision))
         return Reply(answer, NEVER_AGAIN, is_held=True)
@@ -326,7 +326,8 @@ class Guarding:
                 before = self._ledger.own(name).baselines
                 tidied = tidied_up(name, own, self._ledger.now())
                 touched = any(own.baselines[given].last - one.last > TOUCH for given, one in before.items())
-                if touched or tidied.dropped:
+                lapsed = tidied.ledger.approvals != own.approvals or tidied.ledger.admitted != own.admitted
+                if touched or lapsed or tidied.dropped:
                     change = SetChange(name, tidied.ledger, dropped=tidied.dropped)
                     await self._ledger.write(change, self._ledger.generation, events=tidied.events)
                     self._tell_of_holds(tidied.events)

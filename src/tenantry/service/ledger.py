@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
-from tenantry.core.history import Event
+from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Hold, Input, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.position import Position
 from tenantry.service.ports import Clock
@@ -277,6 +277,30 @@ class Ledger:
         if self._whole.origins.get(position.source) != origin:
             origins = {**self._whole.origins, position.source: origin}
             self._whole = msgspec.structs.replace(self._whole, origins=origins)
+
+    async def answer_unguarded(self) -> None:
+        """Write down that answers are not remembered from now on; raises StateError."""
+        if self._sets and self._whole.unguarded is None:
+            self._whole = msgspec.structs.replace(self._whole, unguarded=self.now())
+            await self.write(None, self.generation)
+
+    async def forget_answers(self) -> bool:
+        """Forget what ApplicationSets were answered, if others followed that nobody remembers; raises StateError.
+
+        Whoever left meanwhile would come back. Returns whether there was something to forget.
+        """
+        if self._whole.unguarded is None:
+            return False
+        for name, own in list(self._sets.items()):
+            dropped = {given: tuple(one.released) for given, one in own.baselines.items()}
+            left = msgspec.structs.replace(
+                own, baselines={}, holds={}, approvals={}, admitted={}, sizes=(), additions=0
+            )
+            event = Event(self.now(), EventKind.FORGOTTEN, *name, because="It was answered without a guard since.")
+            await self.write(SetChange(name, left, dropped=dropped), self.generation, events=[event])
+        self._whole = msgspec.structs.replace(self._whole, unguarded=None)
+        await self.write(None, self.generation)
+        return True
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives; raises StateError."""

@@ -32,6 +32,9 @@ class Whole(msgspec.Struct, frozen=True):
     origins: Mapping[str, Origin] = {}
     """By source."""
 
+    unguarded: float | None = None
+    """Since when ApplicationSets have been answered without a guard, so that nobody knows what they were answered."""
+
 
 class Remembered(msgspec.Struct, frozen=True):
     """All that a state database holds, but for the history."""

@@ -62,5 +62,7 @@ def tidied_up(name: SetName, own: SetLedger, now: float) -> Tidied:
         )
     gone = {(hold.input, hold.tenant) for holds in ended.values() for hold in holds}
     left = {key: hold for key, hold in own.holds.items() if key not in gone}
-    ledger = msgspec.structs.replace(own, baselines=baselines, holds=left)
+    approvals = {tenant: word for tenant, word in own.approvals.items() if word.stands(now)}
+    admitted = {given: word for given, word in own.admitted.items() if word.stands(now)}
+    ledger = msgspec.structs.replace(own, baselines=baselines, holds=left, approvals=approvals, admitted=admitted)
     return Tidied(ledger, dropped, forgotten, events)

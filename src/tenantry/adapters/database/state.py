@@ -51,6 +51,12 @@ from tenantry.service.state import Changes, EventQuery, Remembered, SetChange, W
 T = TypeVar("T")
 _Parameters: TypeAlias = dict[Input, dict[str, bytes]]
 
+_MOST_STATEMENTS = 3
+"""Times the longest that a statement may take, for a transaction that writes."""
+
+_LONG = 12
+"""The same for what reads all there is."""
+
 _LATEST = 253_402_300_800.0
 """The end of the year 9999, in seconds of the ledger's clock."""
 
@@ -103,6 +109,14 @@ class StateDatabase(Protocol):
         """Keep names that are released for the first time."""
         ...
 
+    def longest(self, statements: int) -> float | None:
+        """Return the seconds that so many statements may take, connecting included; None if that is not bounded."""
+        ...
+
+    def hang_up(self) -> None:
+        """End all connections below the driver, so that whoever waits for an answer gets an error."""
+        ...
+
     def close(self) -> None:
         """Give back all that is held."""
         ...
@@ -131,15 +145,15 @@ class StateStore:
 
     async def load(self) -> Remembered:
         """Migrate, and return everything but the history."""
-        return await self._aside(self._load)
+        return await self._aside(self._load, _LONG)
 
     async def write(self, changes: Changes, writes: int) -> None:
         """Write all changes in one transaction; raises StateMoved unless it was written to `writes` times."""
-        await self._aside(lambda: self._write(changes, writes))
+        await self._aside(lambda: self._write(changes, writes), _MOST_STATEMENTS)
 
     async def writes(self) -> int:
         """Return how often it was written to."""
-        return await self._aside(lambda: self._in_transaction(_writes))
+        return await self._aside(lambda: self._in_transaction(_writes), 1)
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives."""
@@ -148,27 +162,41 @@ class StateStore:
             rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(NAME.c.tenant, NAME.c.name))
             return {tenant: name for tenant, name in rows if made(tenant) != name}
 
-        return await self._aside(lambda: self._in_transaction(read))
+        return await self._aside(lambda: self._in_transaction(read), _LONG)
 
     async def events(self, asked: EventQuery) -> Sequence[Event]:
         """Return a part of the history, in its order."""
-        return await self._aside(lambda: self._in_transaction(lambda connection: _events(connection, asked)))
+        return await self._aside(lambda: self._in_transaction(lambda connection: _events(connection, asked)), _LONG)
 
     async def forget(self, before: float) -> None:
         """Forget the history before a moment."""
         await self._aside(
             lambda: self._in_transaction(
                 lambda connection: connection.execute(delete(EVENT).where(EVENT.c.at < before))
-            )
+            ),
+            _LONG,
         )
 
     async def close(self) -> None:
         """Give back all that is held."""
-        await self._aside(self._database.close)
+        await self._aside(self._database.close, 1)
         self._threads.shutdown(wait=False)
 
-    async def _aside(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: _translating(work))
+    async def _aside(self, work: Callable[[], T], statements: int) -> T:
+        """Work on a thread, for as long as so many statements may take.
+
+        The server bounds each of them itself; but one that hangs, or a pooler that does, says nothing at all.
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: _translating(work))
+        longest = self._database.longest(statements)
+        if longest is None:
+            return await future
+        done, _ = await asyncio.wait([future], timeout=longest)
+        if not done:
+            future.add_done_callback(_heard)
+            self._database.hang_up()
+            raise StateUnreachable(f"The state database has not answered for {longest:g} s.")
+        return future.result()
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._database.engine.begin() as connection:
@@ -265,6 +293,8 @@ class StateStore:
         name, document = change.name, set_document(change.ledger)
         if change.formerly is not None:
             sets[name] = sets.pop(change.formerly)
+            theirs = EVENT.c.consumer == change.formerly.consumer, EVENT.c.application_set == name.application_set
+            connection.execute(update(EVENT).where(*theirs).values(consumer=name.consumer))
         number = sets.get(name)
         if number is None:
             new = insert(APPLICATION_SET).values(consumer=name.consumer, name=name.application_set, document=document)
@@ -337,6 +367,12 @@ def _events(connection: Connection, asked: EventQuery) -> list[Event]:
             if asked.limit is not None and len(found) >= asked.limit:
                 break
     return found[::-1]
+
+
+def _heard(future: asyncio.Future[T]) -> None:
+    """Take the error of what nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _translating(work: Callable[[], T]) -> T:

@@ -91,7 +91,10 @@ class StateFile:
         """Raise StateUnreachable if the file went, or another one has its place: what is written would be lost."""
         if self._identity is None or _identity(self._path) != self._identity:
             self.engine.dispose()
-            raise StateUnreachable("The file of the state database was removed or replaced while tenantry runs.")
+            raise StateUnreachable(
+                "The file of the state database was removed or replaced while tenantry runs.",
+                remedy="Nothing is deleted meanwhile. See that the right file is there, and start tenantry anew.",
+            )
 
     def lock_migrations(self, connection: Connection) -> None:
         """Do nothing: the file has one process."""
@@ -120,6 +123,13 @@ class StateFile:
     def name(self, connection: Connection, names: Mapping[str, str]) -> None:
         """Keep names that are released for the first time."""
         _many(connection, "INSERT INTO name (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING", list(names.items()))
+
+    def longest(self, statements: int) -> float | None:  # noqa: ARG002 -- the interface
+        """Bound nothing: there is nobody on the other side."""
+        return None
+
+    def hang_up(self) -> None:
+        """Do nothing: nobody waits for anybody."""
 
     def close(self) -> None:
         """Give back the file and its lock."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from weakref import WeakSet
 
-from sqlalchemy import Connection, create_engine, text
+import psycopg
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL
 
 from tenantry.adapters.database.state_tables import SCHEMA
@@ -31,6 +36,9 @@ SELECT tenant, name FROM unnest(CAST(:tenants AS text[]), CAST(:names AS text[])
 ON CONFLICT DO NOTHING
 """)  # noqa: S608
 
+_MOMENT = 0.5
+"""Seconds for all that is no statement."""
+
 
 class StateServer:
     """A PostgreSQL server."""
@@ -42,6 +50,8 @@ class StateServer:
     def __init__(self, url: URL, connect: timedelta, statement: timedelta) -> None:
         """Name the server; nothing is connected to yet."""
         self._statement = round(statement.total_seconds() * 1000)
+        self._seconds = max(2.0, connect.total_seconds()), statement.total_seconds()
+        self._open: WeakSet[psycopg.Connection[object]] = WeakSet()
         defaults = {
             **_OF_LIBPQ,
             "application_name": "tenantry-state",
@@ -60,6 +70,7 @@ class StateServer:
             isolation_level="READ COMMITTED",
             hide_parameters=True,
         ).execution_options(schema_translate_map={None: SCHEMA})
+        event.listen(self.engine, "connect", lambda connection, _: self._open.add(connection))
 
     def claim(self) -> None:
         """Do nothing: a server takes several processes."""
@@ -105,6 +116,17 @@ class StateServer:
         """Keep names that are released for the first time."""
         if names:
             connection.execute(_NAME, {"tenants": list(names), "names": list(names.values())})
+
+    def longest(self, statements: int) -> float | None:
+        """Return what connecting and so many statements may take, and a moment more."""
+        connect, statement = self._seconds
+        return connect + statements * statement + _MOMENT
+
+    def hang_up(self) -> None:
+        """Shut the sockets down, at which libpq, which waits for them, sees the end of its connections."""
+        for connection in list(self._open):
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give back all connections."""
