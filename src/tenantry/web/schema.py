@@ -27,6 +27,7 @@ COMPONENTS: dict[str, Any] = {
                 "held": {"type": "integer", "minimum": 0},
                 "frozen": {"type": "integer", "minimum": 0},
                 "loose": {"type": "array", "items": {"type": "string"}},
+                "problem": {"type": ["string", "null"], "description": "Why the state could not be used last."},
             },
         },
         "NotReady": {
