@@ -179,8 +179,12 @@ class StateStore:
 
     async def close(self) -> None:
         """Give back all that is held."""
-        await self._aside(self._database.close, 1)
-        self._threads.shutdown(wait=False)
+        # Whoever was given up may have a connection still, which nobody would close.
+        ended = asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+        if not (await asyncio.wait([ended], timeout=self._database.longest(1)))[0]:
+            self._database.hang_up()
+            await asyncio.wait([ended], timeout=self._database.longest(1))
+        await asyncio.to_thread(_translating, self._database.close)
 
     async def _aside(self, work: Callable[[], T], statements: int) -> T:
         """Work on a thread, for as long as so many statements may take.
