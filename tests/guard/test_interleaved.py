@@ -59,6 +59,22 @@ async def two_have_settled(store: SlowStore) -> Here:
     return here
 
 
+async def test_nobody_else_waits_while_an_answer_is_written() -> None:
+    store = SlowStore()
+    here = await begun(100, store=store)
+    await here.ask_twice(name="other")
+    here.read(rows(101), COLUMNS)
+    await here.ask(name="other")
+    store.stop()
+    changed = asyncio.create_task(here.ask())
+    await store.entered.wait()
+
+    assert len(await asyncio.wait_for(here.ask(name="other"), 10)) == 101
+    assert not changed.done()
+    store.open.set()
+    assert len(await changed) == 101
+
+
 @pytest.mark.parametrize("approved", [False, True])
 async def test_nobody_leaves_after_a_freeze_of_all_was_confirmed(approved: bool) -> None:
     store = SlowStore()
