@@ -110,9 +110,13 @@ class Recorder:
     refusals: list[tuple[int, TenantryError, str, str]] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    spared: int = 0
 
     def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
         self.published.append((snapshot, changed))
+
+    def read_spared(self) -> None:
+        self.spared += 1
 
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         self.failures.append(error)

@@ -35,7 +35,8 @@ def test_what_is_right_has_no_findings(tenantry: Command, file: SQLiteFile) -> N
 
     assert ended.code == 0
     assert ended.out == (
-        "3 tenants of 3 rows would be served, with settings, status, tenant, tenantLabel, tenantName.\nNo findings.\n"
+        "3 tenants of 3 rows would be served, with settings, status, tenant, tenantLabel, tenantName.\n"
+        "A change of the file is noticed within 0.25 s.\nNo findings.\n"
     )
 
 
@@ -54,6 +55,7 @@ def test_json_has_what_would_be_served(tenantry: Command, file: SQLiteFile) -> N
 
     assert json.loads(ended.out) == {
         "findings": [],
+        "changes": "A change of the file is noticed within 0.25 s.",
         "tenants": 3,
         "rows": 3,
         "fields": ["settings", "status", "tenant", "tenantLabel", "tenantName"],

@@ -74,6 +74,7 @@ def test_no_two_settings_share_a_variable_or_a_flag() -> None:
 def test_exactly_the_settings_that_may_hold_a_secret_are_secret() -> None:
     assert {setting.key for setting in SETTINGS if setting.secret} == {
         "source.url",
+        "source.feed_url",
         "state.url",
         "notify.url",
         "notify.secret",

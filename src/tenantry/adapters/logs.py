@@ -129,6 +129,9 @@ class LogObserver:
         if len(told) > _MOST_ROWS_TOLD:
             self._log.warning("rows_quarantined", rows=len(told), told=_MOST_ROWS_TOLD)
 
+    def read_spared(self) -> None:
+        """Say nothing: it is nothing new."""
+
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         """Tell of a failed read: a warning when it is news, a debug line while it goes on."""
         tell = self._log.debug if error.message == self._last_failure else self._log.warning

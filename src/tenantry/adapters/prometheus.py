@@ -148,6 +148,7 @@ class PrometheusObserver:
         self._held = self._requests.labels("200"), self._answers.labels("held")
         self._refused = self._answers.labels("refused")
         self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
+        self._read_spared = self._reads.labels("spared")
         self._last_answers: dict[str, tuple[int, float]] = {}
         registry.register(AnswerGauges(self._last_answers))
 
@@ -163,6 +164,10 @@ class PrometheusObserver:
         """Count a read."""
         self._read_ok.inc()
         self._read_seconds.observe(seconds)
+
+    def read_spared(self) -> None:
+        """Count a read that was not needed."""
+        self._read_spared.inc()
 
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:  # noqa: ARG002
         """Count a failed read."""

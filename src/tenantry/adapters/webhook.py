@@ -197,6 +197,9 @@ class Webhook:
     def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
         """Tell nobody."""
 
+    def read_spared(self) -> None:
+        """Say nothing: it is nothing new."""
+
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         """Tell nobody."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from tenantry.cli.options import SettingsSource, settings_options
 from tenantry.cli.output import output_option, plain, print_document
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
-from tenantry.core.errors import ConfigurationError
+from tenantry.core.errors import ConfigurationError, SourceError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.checking import Finding, check_source
 
@@ -32,26 +33,35 @@ def check(source: SettingsSource, form: str) -> None:
     Example:
       tenantry check --config tenantry.yaml
     """
-    snapshot, findings = _findings(source)
-    serious = [finding for finding in findings if not finding.note]
+    found = _found(source)
     if form == "table":
-        _print(snapshot, findings)
+        _print(found)
     else:
-        print_document(_document(snapshot, findings), form)
-    if serious:
+        print_document(_document(found), form)
+    if any(not finding.note for finding in found.findings):
         raise SystemExit(1)
 
 
-def _findings(source: SettingsSource) -> tuple[Snapshot | None, list[Finding]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found out."""
+
+    findings: Sequence[Finding]
+    snapshot: Snapshot | None = None
+    changes: str | None = None
+    """How changes are heard of."""
+
+
+def _found(source: SettingsSource) -> _Found:
     try:
         settings = source.load()
     except ConfigurationError as error:
-        return None, _problems(error)
+        return _Found(_problems(error))
     findings = [*_required(settings), *_unresolved(settings), *_of_admin(settings), *_of_guard(settings)]
     if settings.source.url is None:
-        return None, findings
-    snapshot, found = asyncio.run(_probed(settings))
-    return snapshot, [*findings, *found]
+        return _Found(findings)
+    probed = asyncio.run(_probed(settings))
+    return replace(probed, findings=[*findings, *probed.findings])
 
 
 def _required(settings: Settings) -> list[Finding]:
@@ -127,41 +137,59 @@ def _problems(error: ConfigurationError) -> list[Finding]:
     return [Finding(problem, _SETTINGS_REMEDY) for problem in error.problems]
 
 
-async def _probed(settings: Settings) -> tuple[Snapshot | None, list[Finding]]:
+async def _probed(settings: Settings) -> _Found:
     from tenantry.runtime import shape_of, source_of
 
     try:
         source = source_of(settings.source)
     except ConfigurationError as error:
-        return None, _problems(error)
+        return _Found(_problems(error))
     notes = [Finding(note, "", note=True) for note in source.notes]
     try:
         snapshot, findings = await check_source(
             source, shape_of(settings), settings.source.read_timeout.total_seconds()
         )
-        return snapshot, [*notes, *findings]
+        changes, more = (None, []) if snapshot is None else await _of_feed(settings)
+        return _Found([*notes, *more, *findings], snapshot, changes)
     finally:
         await source.close()
 
 
-def _print(snapshot: Snapshot | None, findings: Sequence[Finding]) -> None:
-    for finding in findings:
+async def _of_feed(settings: Settings) -> tuple[str | None, list[Finding]]:
+    """Return how soon changes are heard of, and a note where that could be sooner."""
+    from tenantry.adapters.database.feed import heard_by
+    from tenantry.runtime import feed_of
+
+    try:
+        heard = await heard_by(feed_of(settings), settings.snapshot.refresh.total_seconds())
+    except SourceError as error:
+        return None, [Finding(f"Nobody can be asked for changes: {error.what}", "Correct source.feed_url.")]
+    return heard.what, [Finding(heard.what, heard.remedy, note=True)] if heard.remedy else []
+
+
+def _print(found: _Found) -> None:
+    snapshot = found.snapshot
+    for finding in found.findings:
         click.echo(f"{'note' if finding.note else 'finding'}: {finding.what}")
         if finding.remedy:
             click.echo(f"  remedy: {finding.remedy}")
     if snapshot is not None:
         fields = ", ".join(snapshot.mapping.names)
         click.echo(f"{len(snapshot.tenants)} tenants of {snapshot.rows} rows would be served, with {fields}.")
-    serious = sum(not finding.note for finding in findings)
+    if found.changes and all(finding.what != found.changes for finding in found.findings):
+        click.echo(found.changes)
+    serious = sum(not finding.note for finding in found.findings)
     click.echo("No findings." if not serious else f"{serious} finding{'s' if serious > 1 else ''}.")
 
 
-def _document(snapshot: Snapshot | None, findings: Sequence[Finding]) -> dict[str, object]:
+def _document(found: _Found) -> dict[str, object]:
+    snapshot = found.snapshot
     return {
         "findings": [
             {"level": "note" if finding.note else "finding", "what": finding.what, "remedy": finding.remedy}
-            for finding in findings
+            for finding in found.findings
         ],
+        "changes": found.changes,
         "tenants": len(snapshot.tenants) if snapshot else None,
         "rows": snapshot.rows if snapshot else None,
         "fields": list(snapshot.mapping.names) if snapshot else [],

@@ -12,6 +12,7 @@ from tenantry.cli.output import MANIFEST_FORMATS, print_manifests
 from tenantry.config.settings import Settings
 from tenantry.core.manifests import PODINFO, Known, Origin, Wanted, application_sets
 from tenantry.core.sharding import MOST_SHARDS
+from tenantry.core.trigger import trigger_sql
 
 _DEFAULT = Wanted()
 _MOST_SECONDS = 86400
@@ -113,6 +114,29 @@ def applicationset(
     """
     wanted = Wanted(input=_input(pairs), origin=_origin(repo_url, chart, path, target_revision), **options)
     print_manifests(application_sets(wanted, _known(source.load())), form)
+
+
+@manifests.command("trigger")
+@click.option(
+    "--table", metavar="NAME", help="The table; of a view or query, one that it reads.  [default: source.table]"
+)
+@settings_options
+def trigger(source: SettingsSource, table: str | None) -> None:
+    """Print SQL that makes PostgreSQL tell of each change of a table, at once and without saying what changed.
+
+    Who owns the table runs it; `tenantry check` says whether it is heard.
+
+    \b
+    Example:
+      tenantry manifests trigger | psql "$DATABASE_URL"
+    """
+    settings = source.load()
+    url = settings.source.url.reveal() if settings.source.url is not None else "postgresql:"
+    if not url.startswith("postgres"):
+        raise click.UsageError("The trigger is for PostgreSQL, and source.url is of another database.")
+    if table is None and settings.source.query is not None:
+        raise click.UsageError("Name a table that source.query reads: --table.")
+    click.echo(trigger_sql(table or settings.source.table, settings.source.channel), nl=False)
 
 
 def _input(pairs: tuple[str, ...]) -> dict[str, object]:

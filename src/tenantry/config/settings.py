@@ -99,6 +99,20 @@ class SourceSettings:
     lock_timeout: Annotated[timedelta, Told(TIMEOUT, "How long a statement may wait for a lock.")] = 2 * S
     connect_timeout: Annotated[timedelta, Told(WAIT, "How long connecting may take.")] = 5 * S
     read_timeout: Annotated[timedelta, Told(TIMEOUT, "How long a whole read may take, connecting included.")] = 30 * S
+    feed_url: Annotated[
+        Secret | None,
+        Told(
+            DATABASE_URL,
+            "Of PostgreSQL, a connection to the same database past a pooler, which gives no notifications: changes are "
+            "heard there.",
+            URL_EXAMPLE,
+            unset="source.url",
+        ),
+    ] = None
+    channel: Annotated[
+        str,
+        Told(TEXT, "Of PostgreSQL, the channel on which the trigger of `tenantry manifests trigger` tells of changes."),
+    ] = "tenantry"
     max_text: Annotated[
         int, Told(number("64", "16777216"), "Characters that one value may have; a longer one quarantines its row.")
     ] = 32768
@@ -136,7 +150,14 @@ class NamingSettings:
 class SnapshotSettings:
     """How fresh the tenants in memory are."""
 
-    refresh: Annotated[timedelta, Told(duration("50ms", "1h"), "How often the tenants are read.")] = 2 * S
+    refresh: Annotated[
+        timedelta,
+        Told(
+            duration("50ms", "1h"),
+            "How often the tenants are read by themselves, beside at each change that is heard of. Where it is proven "
+            "that nothing has changed, once a minute.",
+        ),
+    ] = 2 * S
     max_stale: Annotated[
         timedelta,
         Told(duration("1s", "365d"), "How old the last good read may be before requests are refused with 503."),

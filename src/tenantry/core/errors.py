@@ -284,6 +284,12 @@ class LastGoodUnknown(NotReady):
     remedy = "Correct the row; `tenantry check` names it. Nothing is deleted meanwhile."
 
 
+class ReadFailed(NotReady):
+    """The tenants could not be read now."""
+
+    remedy = "Answers are of the read before."
+
+
 class StateError(NotReady):
     """The state database cannot be used, and without it nobody knows whom an answer would remove."""
 

@@ -2,6 +2,7 @@
 
 from tenantry.runtime.building import (
     SystemClock,
+    feed_of,
     naming_of,
     policy_of,
     shape_of,
@@ -18,6 +19,7 @@ __all__ = [
     "Service",
     "SystemClock",
     "desk_at",
+    "feed_of",
     "naming_of",
     "policy_of",
     "run",

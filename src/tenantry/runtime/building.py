@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from tenantry.adapters.database.feed import open_feed
 from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.adapters.database.state import StateStore, open_state
 from tenantry.adapters.tokens import MountedTokens, Report
@@ -15,6 +16,7 @@ from tenantry.core.errors import ConfigurationError
 from tenantry.core.fields import Naming
 from tenantry.core.guard import GuardMode, Policy
 from tenantry.core.mapping import TableShape
+from tenantry.service.feeding import Feed
 
 
 class SystemClock:
@@ -63,6 +65,22 @@ def source_of(source: SourceSettings) -> DatabaseSource:
         raise ConfigurationError(["There is no source."])
     limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
     return open_source(source.url.reveal(), source.table, source.id, limits, query=source.query)
+
+
+def feed_of(settings: Settings) -> Feed | None:
+    """Return what tells of changes in the configured source; None where the database has no such thing."""
+    source = settings.source
+    if source.url is None:
+        return None
+    limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
+    return open_feed(
+        source.url.reveal(),
+        None if source.query is not None else source.table,
+        limits,
+        channel=source.channel,
+        direct=None if source.feed_url is None else source.feed_url.reveal(),
+        every=settings.snapshot.refresh.total_seconds(),
+    )
 
 
 def tokens_of(settings: Settings, report: Report) -> tuple[MountedTokens, MountedTokens]:

@@ -17,16 +17,20 @@ from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
 from tenantry.config.contradictions import OFF
 from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
-from tenantry.runtime.building import SystemClock, shape_of, source_of, tokens_of, webhook_of
+from tenantry.core.errors import NoSnapshot, ReadFailed, SourceError
+from tenantry.core.snapshot import Snapshot
+from tenantry.runtime.building import SystemClock, feed_of, shape_of, source_of, tokens_of, webhook_of
 from tenantry.runtime.guard import Guard, Parts, answers_not_remembered
 from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
 from tenantry.runtime.server import EmbeddedServer, address_of
 from tenantry.service.answering import Answering, Unguarded
 from tenantry.service.desk import GuardDesk
+from tenantry.service.feeding import Feeder
 from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
 from tenantry.service.refreshing import Refresher
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.web.admin import ReadNow
 from tenantry.web.app import AdminGate, Framework, FrontDoor
 from tenantry.web.asgi import App, Scope
 from tenantry.web.auth import refuse_all_but_admins
@@ -40,10 +44,10 @@ _LEAVING = 5.0
 """Seconds for each thing that is to end with the service."""
 
 
-def _framework(overview: Overview, desk: GuardDesk | None) -> App:
+def _framework(overview: Overview, desk: GuardDesk | None, read_now: ReadNow) -> App:
     from tenantry.web.api import api
 
-    framework: App = api(overview, desk)
+    framework: App = api(overview, desk, read_now)
     return framework
 
 
@@ -73,6 +77,7 @@ class Service:
         self._guard = None if settings.guard.mode == OFF else self._built_guard()
         self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
+        self._refresher: Refresher | None = None
         self._stop = asyncio.Event()
         self._drain_over = asyncio.Event()
 
@@ -89,7 +94,7 @@ class Service:
         )
         overview = Overview(self.snapshots, lambda: self._answering.counts)
         desk = self._guard.desk if self._guard else None
-        framework = Framework(lambda: _framework(overview, desk))
+        framework = Framework(lambda: _framework(overview, desk, self.read_now))
         over_tcp = AdminGate(framework, self._observer, self._admit)
         # The mode of the socket is the guard: who can open it is the service's own user, or root.
         over_socket = AdminGate(framework, self._observer, lambda _: None)
@@ -134,7 +139,7 @@ class Service:
             names = await self._guard.opened()
             shape = replace(shape, naming=replace(shape.naming, kept=names))
             observe = self._guard.guarding.watching.observe
-        refresher = Refresher(
+        self._refresher = refresher = Refresher(
             self._source,
             shape,
             self.snapshots,
@@ -144,7 +149,29 @@ class Service:
             within=self._settings.source.read_timeout.total_seconds(),
             observe=observe,
         )
-        await refresher.run()
+        feed = feed_of(self._settings)
+        if feed is None:
+            await refresher.run()
+            return
+        feeder = Feeder(feed, refresher, self._observer, self._clock)
+        refresher.proving = feeder.proven
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(feeder.run())
+            tasks.create_task(refresher.run())
+
+    async def read_now(self) -> Snapshot:
+        """Read the tenants now, and return what was read; raises NotReady."""
+        if self._refresher is None:
+            raise NoSnapshot
+        try:
+            return await self._refresher.force()
+        except SourceError as error:
+            raise ReadFailed(f"The tenants could not be read now: {error.what}") from None
+
+    def _read_soon(self) -> None:
+        self._observer.told("read_asked_for", {"by": "SIGHUP"})
+        if self._refresher is not None:
+            self._refresher.signal()
 
     def _admit(self, scope: Scope) -> None:
         refuse_all_but_admins(scope, self._admin_tokens, self._tokens)
@@ -170,6 +197,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._read_soon)
         if self._guard is not None:
             await self._guard.claim()
         self._tell_what_is_loose()

@@ -21,6 +21,11 @@ class Observers:
         for observer in self._observers:
             observer.snapshot_published(snapshot, seconds, changed=changed)
 
+    def read_spared(self) -> None:
+        """Tell of a read that was not needed."""
+        for observer in self._observers:
+            observer.read_spared()
+
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         """Tell of a failed read."""
         for observer in self._observers:

@@ -157,6 +157,10 @@ class Overview:
     def _since(self, row: Unusable) -> datetime:
         return self._snapshots.sightings.since(row).replace(microsecond=0)
 
+    def snapshot(self) -> SnapshotFacts:
+        """Return what the tenants were read from; raises NoSnapshot before the first read."""
+        return self._facts(self._snapshots.seen())
+
     def _facts(self, snapshot: Snapshot) -> SnapshotFacts:
         problem = None
         try:

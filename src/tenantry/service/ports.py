@@ -85,6 +85,10 @@ class Observer(Protocol):
         """A read became the snapshot in use, `seconds` after it began."""
         ...
 
+    def read_spared(self) -> None:
+        """A read was not needed: it was proven that nothing has changed."""
+        ...
+
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         """A read failed; `cause` is the name of what the driver raised, without its text."""
         ...

@@ -1,11 +1,13 @@
 """Keeping the snapshot fresh: signal, read, build, publish.
 
-A read that fails, ends early or lacks a column changes nothing: the snapshot before stays, and its age tells.
+A read that fails, ends early or lacks a column changes nothing: the snapshot before stays, and its age tells. Where it
+is proven that no tenant has changed, the timer counts the snapshot as read again, without a read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -20,6 +22,15 @@ from tenantry.service.snapshots import SnapshotHolder
 
 Observing: TypeAlias = Callable[[Snapshot | None, Snapshot, Read], Steps[None]]
 """Takes in a new snapshot, the one before it, and the read that it came from."""
+
+Proving: TypeAlias = Callable[[str, float], float | None]
+"""Tells until when it is proven that nothing has changed in a source, by its name, since a read that began then."""
+
+_LONGEST_PROOF = 60.0
+"""Seconds after which tenants are read again, whatever is proven."""
+
+_SHORTEST_GAP, _LONGEST_GAP = 0.02, 0.5
+"""Seconds between the beginnings of two reads in a burst of changes: the first two, and those of a long one."""
 
 _ROWS_OF_A_STEP = 25
 """Rows that are mapped between two looks at the clock: a tenth of a millisecond, or ten where the JSON is large."""
@@ -78,16 +89,36 @@ class Refresher:
         self._every = every
         self._within = within
         self._signal = asyncio.Event()
+        self._began = self._took = -math.inf
+        self._gap = _SHORTEST_GAP
+        self._waiting: list[asyncio.Future[Snapshot]] = []
+        self._is_good = False
+        self.proving: Proving = lambda _, __: None
+        """Set by whoever follows a feed."""
 
     def signal(self) -> None:
         """Ask for a read soon; a signal is only a hint, the read is the truth."""
         self._signal.set()
 
+    def hint(self) -> None:
+        """Ask for a read now if the last one was long ago, and else by the timer."""
+        if self._clock.monotonic() - self._began >= self._every:
+            self.signal()
+
+    async def force(self) -> Snapshot:
+        """Read now, whatever is proven, and return what was read; raises SourceError."""
+        read: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        self._waiting.append(read)
+        self.signal()
+        return await read
+
     async def run(self) -> None:
         """Refresh for ever."""
         while True:
-            self._signal.clear()
-            await self.refresh()
+            if self._signal.is_set() or not self._is_renewed():
+                await self._gathered()
+                self._signal.clear()
+                await self.refresh()
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 # A driver's clean-up may have put an error of its own in the place of the cancellation.
@@ -98,9 +129,48 @@ class Refresher:
             except TimeoutError:
                 pass
 
+    def _is_renewed(self) -> bool:
+        """Count the snapshot as read again, if nothing can have changed since its read began."""
+        latest = self._holder.latest
+        if latest is None or not self._is_good or self._clock.monotonic() - self._began > _LONGEST_PROOF:
+            return False
+        if latest.position.standby:  # what feeds hear may be ahead of what it had replayed
+            return False
+        proven = self.proving(latest.position.source, self._began)
+        if proven is None:
+            return False
+        if proven > self._holder.read.began:
+            self._holder.publish(latest, proven)
+            self._observer.read_spared()
+        return True
+
+    async def _gathered(self) -> None:
+        """Let the changes of a burst gather: the first is read at once, those after it together."""
+        least = max(self._gap, self._took)
+        rest = self._began + least - self._clock.monotonic()
+        if rest > 0:
+            await asyncio.sleep(rest)
+            self._gap = min(2 * self._gap, _LONGEST_GAP)
+        else:
+            self._gap = _SHORTEST_GAP
+
     async def refresh(self) -> None:
         """Read once and publish; a failure is reported and leaves everything as it is."""
-        began = self._clock.monotonic()
+        waiting, self._waiting = self._waiting, []
+        self._is_good = False
+        failure = await self._refreshed()
+        self._took = self._clock.monotonic() - self._began
+        for read in waiting:
+            if read.done():
+                continue
+            if failure is not None:
+                read.set_exception(failure)
+            else:
+                read.set_result(self._holder.seen())
+
+    async def _refreshed(self) -> SourceError | None:
+        """Read once and publish; return what failed."""
+        began = self._began = self._clock.monotonic()
         previous = self._holder.latest
         try:
             snapshot = await read_snapshot(self._source, self._shape, previous, self._within)
@@ -111,9 +181,11 @@ class Refresher:
             self._holder.read_failed(error)
             cause = type(error.__cause__).__name__ if error.__cause__ else ""
             self._observer.read_failed(error, cause, self._clock.monotonic() - began)
+            return error
         except Exception as error:  # noqa: BLE001 -- whatever a read raises, the snapshot stays and the next read comes
             self._holder.read_failed(SourceError())
             self._observer.failed(error)
+            return SourceError()
         else:
             changed = previous is None or previous.revision != snapshot.revision
             await driven(self._holder.sightings.note(snapshot.quarantined))
@@ -121,3 +193,5 @@ class Refresher:
             if previous is None:
                 settle()
             self._observer.snapshot_published(snapshot, self._clock.monotonic() - began, changed=changed)
+            self._is_good = True
+        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
@@ -23,6 +23,7 @@ from tenantry.core.errors import (
     InternalError,
     InvalidQuery,
     InvalidWord,
+    NoSnapshot,
     NoSuchPath,
     TenantryError,
     listed,
@@ -141,7 +142,11 @@ for _kind in _TOLD:
     _kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
 
 
-def add_admin(app: FastAPI, overview: Overview) -> None:
+ReadNow: TypeAlias = Callable[[], Awaitable[object]]
+"""Reads the tenants; raises NotReady."""
+
+
+def add_admin(app: FastAPI, overview: Overview, read_now: ReadNow | None) -> None:
     """Add the routes to an application, and how their refusals look."""
     register_url_convertor("anything", _Anything())
     router = APIRouter(prefix=PREFIX, tags=["admin"])
@@ -186,6 +191,21 @@ def add_admin(app: FastAPI, overview: Overview) -> None:
     )
     async def list_quarantine(asked: Annotated[QuarantineAsked, Query()]) -> Response:
         return json_of(await overview.quarantine(asked.limit, asked.after))
+
+    @router.post(
+        "/refresh",
+        operation_id="refresh",
+        summary="Read the tenants now, whatever is known of changes",
+        response_model=SnapshotFacts,
+        response_description="What was read.",
+        dependencies=[Depends(takes(None))],
+        **ROUTE,
+    )
+    async def refresh() -> Response:
+        if read_now is None:
+            raise NoSnapshot
+        await read_now()
+        return json_of(overview.snapshot())
 
     app.include_router(router)
     app.add_exception_handler(TenantryError, _refused)

@@ -16,15 +16,18 @@ import tenantry
 from tenantry.core.errors import InternalError, MethodNotAllowed, NoSuchPath
 from tenantry.service.desk import GuardDesk
 from tenantry.service.overview import Overview
-from tenantry.web.admin import add_admin
+from tenantry.web.admin import ReadNow, add_admin
 from tenantry.web.failures import JSON, error_body
 from tenantry.web.guard import add_guard
 from tenantry.web.page import DOCS_PAGE
 from tenantry.web.schema import COMPONENTS, PATHS
 
 
-def api(overview: Overview, guard: GuardDesk | None = None) -> FastAPI:
-    """Return the framework's application, which shows `overview` to admins, and lets them speak to the `guard`."""
+def api(overview: Overview, guard: GuardDesk | None = None, read_now: ReadNow | None = None) -> FastAPI:
+    """Return the framework's application, which shows `overview` to admins, and lets them speak to the `guard`.
+
+    `read_now` reads the tenants.
+    """
     app = FastAPI(
         title="tenantry",
         version=tenantry.__version__,
@@ -35,7 +38,7 @@ def api(overview: Overview, guard: GuardDesk | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
-    add_admin(app, overview)
+    add_admin(app, overview, read_now)
     add_guard(app, guard)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _refused)

@@ -89,7 +89,7 @@ SELECT oid, typname FROM pg_type WHERE oid = ANY(CAST(:types AS oid[])) AND typn
 
 _TEMPORARY_LAST = "SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true)"
 
-_OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
+OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "10000"}
 """A server that vanished without a word is noticed in seconds; a URL may say otherwise."""
 
 
@@ -99,7 +99,7 @@ class PostgreSQL:
     def __init__(self, url: URL, limits: Limits) -> None:
         """Prepare one connection, kept between reads and tested before each."""
         defaults = {
-            **_OF_LIBPQ,
+            **OF_LIBPQ,
             "application_name": "tenantry",
             # libpq counts whole seconds and takes 1 for 2.
             "connect_timeout": str(max(2, math.ceil(limits.connect.total_seconds()))),

@@ -19,7 +19,7 @@ from tenantry.adapters.database.state_tables import SCHEMA
 _MIGRATIONS = 7166452021
 """The key of the advisory lock: whichever number, as long as it is always the same."""
 
-_OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "5000"}
+OF_LIBPQ = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "5000"}
 
 _PUT = text(f"""
 INSERT INTO {SCHEMA}.released (input, tenant, parameters)
@@ -53,7 +53,7 @@ class StateServer:
         self._seconds = max(2.0, connect.total_seconds()), statement.total_seconds()
         self._open: WeakSet[psycopg.Connection[object]] = WeakSet()
         defaults = {
-            **_OF_LIBPQ,
+            **OF_LIBPQ,
             "application_name": "tenantry-state",
             # libpq counts whole seconds and takes 1 for 2.
             "connect_timeout": str(max(2, math.ceil(connect.total_seconds()))),

@@ -1,0 +1,69 @@
+"""Hearing of changes in SQLite: a number that grows when somebody else commits to the file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiosqlite
+
+from tenantry.adapters.database.failures import as_source_errors
+from tenantry.core.errors import SourceUnreachable
+from tenantry.service.feeding import Look
+
+
+class SQLiteFeed:
+    """Looks at a file through a connection that stays open."""
+
+    def __init__(self, file: str, every: float, lock: float) -> None:
+        """Look `every` so many seconds at a file, given as SQLite's URI; wait for a `lock` so many."""
+        self._file = file
+        self._every = every
+        self._lock = lock
+
+    @property
+    def name(self) -> str:
+        """What it is called in the log."""
+        return "sqlite"
+
+    @property
+    def identity(self) -> str | None:
+        """The file, as the names of sources begin."""
+        return self._file
+
+    async def looks(self) -> AsyncGenerator[Look, None]:
+        """Open the file, and give a look at it again and again; raises SourceError."""
+        path = Path(unquote(self._file.removeprefix("file:")))
+        with as_source_errors():
+            identity = _identity(path)
+            async with aiosqlite.connect(f"{self._file}?mode=ro", uri=True, timeout=self._lock) as connection:
+                version = await _version(connection)
+                yield Look.CHANGED
+                while True:
+                    await asyncio.sleep(self._every)
+                    if _identity(path) != identity:
+                        raise SourceUnreachable("The file was replaced by another one.")
+                    before, version = version, await _version(connection)
+                    if version is None:
+                        yield Look.MAYBE
+                    else:
+                        yield Look.SAME if version == before else Look.CHANGED
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+async def _version(connection: aiosqlite.Connection) -> int | None:
+    """Return the number; None while somebody has locked the file."""
+    try:
+        found = await (await connection.execute("PRAGMA data_version")).fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return None
+        raise
+    return None if found is None else int(found[0])
