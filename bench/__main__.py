@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growing, guarding, selecting, starting, throughput
+from bench import feeding, growing, guarding, selecting, starting, throughput
 from bench.plan import Plan
 from bench.processes import CannotMeasure
 from bench.report import Figure, as_json, as_markdown, machine
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "growing": growing.measure,
     "selecting": selecting.measure,
     "guarding": guarding.measure,
+    "feeding": feeding.measure,
 }
 
 

@@ -90,7 +90,8 @@ class Refresher:
         self._within = within
         self._signal = asyncio.Event()
         self._began = self._took = -math.inf
-        self._gap = _SHORTEST_GAP
+        self._gap = self._hint_gap = _SHORTEST_GAP
+        self._hinted = False
         self._waiting: list[asyncio.Future[Snapshot]] = []
         self._is_good = False
         self.proving: Proving = lambda _, __: None
@@ -101,8 +102,9 @@ class Refresher:
         self._signal.set()
 
     def hint(self) -> None:
-        """Ask for a read now if the last one was long ago, and else by the timer."""
-        if self._clock.monotonic() - self._began >= self._every:
+        """Ask for a read that may find nothing: now, but the rarer the more often it did, down to the timer's pace."""
+        if self._clock.monotonic() - self._began >= self._hint_gap:
+            self._hinted = True
             self.signal()
 
     async def force(self) -> Snapshot:
@@ -142,6 +144,7 @@ class Refresher:
         if proven > self._holder.read.began:
             self._holder.publish(latest, proven)
             self._observer.read_spared()
+            self._hint_gap = _SHORTEST_GAP
         return True
 
     async def _gathered(self) -> None:
@@ -157,8 +160,15 @@ class Refresher:
     async def refresh(self) -> None:
         """Read once and publish; a failure is reported and leaves everything as it is."""
         waiting, self._waiting = self._waiting, []
+        hinted, self._hinted = self._hinted, False
         self._is_good = False
+        before = self._holder.latest
         failure = await self._refreshed()
+        latest = self._holder.latest
+        if before is None or latest is None or before.revision != latest.revision:
+            self._hint_gap = _SHORTEST_GAP
+        elif hinted:
+            self._hint_gap = min(self._every, max(4 * self._hint_gap, self._took))
         self._took = self._clock.monotonic() - self._began
         for read in waiting:
             if read.done():
