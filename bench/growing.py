@@ -33,6 +33,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
         "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
         # Reads nearly without a pause, so that every change meets one and the client has no rest.
         "TENANTRY_SNAPSHOT_REFRESH": "100ms",
+        "TENANTRY_SOURCE_FEED": "off",
     }
     with (
         tenantry(plan.work, database.tutorial_environment(), **settings) as running,

@@ -237,7 +237,7 @@ def refusal(service: RunningService, words: bytes) -> bool:
 @case(12)
 def test_while_a_read_takes_long_the_last_good_answer_comes_at_once(served_by: ServerBed, serving: Serving) -> None:
     database = served_by
-    slow = {"TENANTRY_SOURCE_LOCK_TIMEOUT": "10s"}
+    slow = {"TENANTRY_SOURCE_LOCK_TIMEOUT": "10s", "TENANTRY_SOURCE_FEED": "off"}
     service = serving({**database.tutorial_environment(), **slow})
 
     with locked(database):
@@ -550,7 +550,11 @@ def test_the_same_data_gives_the_same_bytes_in_every_process_and_after_every_rea
 ) -> None:
     of_mariadb = isinstance(served_by, MariaDBBed)
     served_by.execute("ALTER TABLE organization ADD " + AS_JSON % ("json" if of_mariadb else "jsonb"))
-    environment = {"TENANTRY_SOURCE_URL": served_by.url(), "TENANTRY_SOURCE_TABLE": "organization"}
+    environment = {
+        "TENANTRY_SOURCE_URL": served_by.url(),
+        "TENANTRY_SOURCE_TABLE": "organization",
+        "TENANTRY_SOURCE_FEED": "off",
+    }
     services = [serving(environment) for _ in range(2)]
     first = [service.ask().body for service in services]
 

@@ -193,4 +193,6 @@ FAULTS: list[Fault[Bed]] = [
 def environment_of(bed: Bed, fault: Fault[Bed], port: int = 0) -> dict[str, str]:
     """Return the variables of a service that reads through the proxy, or through what listens on `port` before it."""
     tutorial = bed.database.tutorial_environment(port or bed.proxy.port, bed.reader, bed.password)
-    return {**tutorial, "TENANTRY_SOURCE_CONNECT_TIMEOUT": "2s", **fault.environment}
+    # Faults are of reads: with a feed there are few while nothing changes.
+    feed = {"TENANTRY_SOURCE_FEED": "off"}
+    return {**tutorial, **feed, "TENANTRY_SOURCE_CONNECT_TIMEOUT": "2s", **fault.environment}

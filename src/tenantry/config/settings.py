@@ -99,6 +99,14 @@ class SourceSettings:
     lock_timeout: Annotated[timedelta, Told(TIMEOUT, "How long a statement may wait for a lock.")] = 2 * S
     connect_timeout: Annotated[timedelta, Told(WAIT, "How long connecting may take.")] = 5 * S
     read_timeout: Annotated[timedelta, Told(TIMEOUT, "How long a whole read may take, connecting included.")] = 30 * S
+    feed: Annotated[
+        str,
+        Told(
+            choice("auto", "off"),
+            "`auto` hears of changes as the database allows, by one more connection; with `off` tenants are read by "
+            "the timer alone.",
+        ),
+    ] = "auto"
     feed_url: Annotated[
         Secret | None,
         Told(

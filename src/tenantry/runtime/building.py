@@ -70,7 +70,7 @@ def source_of(source: SourceSettings) -> DatabaseSource:
 def feed_of(settings: Settings) -> Feed | None:
     """Return what tells of changes in the configured source; None where the database has no such thing."""
     source = settings.source
-    if source.url is None:
+    if source.url is None or source.feed == OFF:
         return None
     limits = Limits(source.statement_timeout, source.lock_timeout, source.connect_timeout, source.read_timeout)
     return open_feed(

@@ -48,7 +48,7 @@ async def heard_by(feed: Feed | None, refresh: float) -> Heard:
     from tenantry.adapters.database.postgresql_feed import PostgreSQLFeed
 
     if feed is None:
-        return Heard(f"Tenants are read every {refresh:g} s: this database tells nobody of changes.")
+        return Heard(f"Tenants are read every {refresh:g} s: nobody is told of changes.")
     soon = f"{min(refresh, LOOK_EVERY):g} s"
     if not isinstance(feed, PostgreSQLFeed):
         return Heard(f"A change of the file is noticed within {soon}.")
