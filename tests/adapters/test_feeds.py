@@ -13,7 +13,7 @@ import pytest
 
 from tenantry.adapters.database.feed import heard_by, open_feed
 from tenantry.adapters.database.source import Limits
-from tenantry.core.errors import SourceError
+from tenantry.core.errors import ConfigurationError, SourceError
 from tenantry.core.trigger import trigger_sql
 from tenantry.service.feeding import Feed, Look
 from tests.support.pgbouncer import PgBouncer
@@ -117,13 +117,55 @@ async def test_what_no_trigger_tells_of_is_noticed(triggered: Database, change: 
         await told.comes(Look.MAYBE, lambda: triggered.execute(change))
 
 
-@pytest.mark.parametrize("table", ["organization", None])
-async def test_without_a_trigger_any_commit_may_be_one_of_ours(database: Database, table: str | None) -> None:
-    async with followed(feed_of(database.url(), table)) as told:
+async def test_without_a_trigger_any_commit_may_be_one_of_ours(database: Database) -> None:
+    async with followed(feed_of(database.url())) as told:
         assert told.looks[0] is Look.CHANGED
         assert set(await told.stays(3)) == {Look.SAME}
 
         await told.comes(Look.MAYBE, lambda: database.execute(OTHERS))
+
+
+@pytest.mark.parametrize("table", ["seen", "parted", "elsewhere", None], ids=["view", "parts", "foreign", "query"])
+async def test_nothing_is_proven_of_what_changes_without_a_commit_here(database: Database, table: str | None) -> None:
+    with psycopg.connect(database.url(), autocommit=True) as owner:
+        owner.execute("CREATE VIEW seen AS SELECT * FROM organization WHERE now() < 'tomorrow'")
+        owner.execute("CREATE TABLE parted (tenant text) PARTITION BY LIST (tenant)")
+        owner.execute("CREATE EXTENSION IF NOT EXISTS file_fdw")
+        owner.execute("CREATE SERVER files FOREIGN DATA WRAPPER file_fdw")
+        owner.execute("CREATE FOREIGN TABLE elsewhere (tenant text) SERVER files OPTIONS (filename '/none')")
+    async with followed(feed_of(database.url(), table)) as told:
+        for _ in range(3):
+            await told.comes(Look.MAYBE, lambda: database.execute(OTHERS))
+            await asyncio.sleep(0.2)  # several looks at nothing new
+
+        assert Look.SAME not in told.looks
+
+
+@pytest.mark.parametrize("table", ["seen", "words", None], ids=["view", "virtual", "query"])
+async def test_nothing_is_proven_of_a_view_or_a_virtual_table_of_a_file(tmp_path: Path, table: str | None) -> None:
+    path = tmp_path / "t.db"
+
+    def execute(statement: str) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement)
+
+    execute("CREATE TABLE organization (tenant TEXT)")
+    execute("CREATE VIEW seen AS SELECT * FROM organization WHERE date('now') < '2000'")
+    execute("CREATE VIRTUAL TABLE words USING fts5(tenant)")
+    async with followed(feed_of(f"sqlite:///{path}", table)) as told:
+        for _ in range(3):
+            await told.comes(Look.CHANGED, lambda: execute("INSERT INTO organization VALUES ('a')"))
+            await asyncio.sleep(0.2)  # several looks at nothing new
+
+        assert Look.SAME not in told.looks
+
+
+@pytest.mark.parametrize(
+    ("url", "direct"), [("sqlite:///a.db", "postgresql://h/d"), ("postgresql://h/d", "mysql://h/d")]
+)
+def test_a_way_past_a_pooler_is_one_to_the_same_kind_of_database(url: str, direct: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"source\.feed_url is for PostgreSQL"):
+        feed_of(url, direct=direct)
 
 
 async def test_a_commit_that_waits_is_noticed_when_it_can_be_seen(database: Database) -> None:

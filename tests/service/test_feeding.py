@@ -55,6 +55,11 @@ class Bed:
     def reads(self) -> int:
         return len(self.seen.published)
 
+    async def prove(self) -> None:
+        """Look twice: the second look proves that nothing changed until the first."""
+        await self.look(Look.SAME)
+        await self.look(Look.SAME)
+
     async def look(self, look: Look | None) -> None:
         await self.feed.given.put(look)
         await settled()
@@ -136,7 +141,7 @@ async def test_many_changes_at_once_cost_few_reads_and_the_last_is_among_them() 
 async def test_what_is_proven_to_be_the_same_is_renewed_without_a_read() -> None:
     async with Bed() as bed:
         bed.clock.pass_by(seconds=30)
-        await bed.look(Look.SAME)
+        await bed.prove()
         before, number = bed.reads, bed.holder.read.number
 
         assert bed.refresher._is_renewed()
@@ -149,18 +154,19 @@ async def test_what_is_proven_to_be_the_same_is_renewed_without_a_read() -> None
 async def test_nothing_is_proven_for_more_than_a_minute_after_a_failed_read_or_for_another_database() -> None:
     async with Bed() as bed:
         bed.clock.pass_by(seconds=30)
-        await bed.look(Look.SAME)
+        await bed.prove()
         bed.feed.identity = "another"
         assert not bed.refresher._is_renewed()
         bed.feed.identity = "system"
         assert bed.refresher._is_renewed()
+        assert not bed.refresher._is_renewed()  # nobody has looked since
         bed.clock.pass_by(seconds=31)
-        await bed.look(Look.SAME)
+        await bed.prove()
         assert not bed.refresher._is_renewed()
 
         bed.source.broken = SourceUnreachable()
         await bed.refresher.refresh()
-        await bed.look(Look.SAME)
+        await bed.prove()
         assert not bed.refresher._is_renewed()
 
 
@@ -169,7 +175,7 @@ async def test_nothing_is_proven_of_what_was_read_from_a_standby() -> None:
         bed.source.position = replace(bed.source.position, standby=True)
         await bed.refresher.refresh()
         bed.clock.pass_by(seconds=1)
-        await bed.look(Look.SAME)
+        await bed.prove()
 
         assert not bed.refresher._is_renewed()
 
@@ -178,22 +184,47 @@ async def test_a_feed_that_is_lost_is_followed_again_and_read_once_after_it(monk
     monkeypatch.setattr(feeding, "_FIRST_WAIT", 0.001)
     async with Bed() as bed:
         bed.clock.pass_by(seconds=1)
-        await bed.look(Look.SAME)
+        await bed.prove()
         before = bed.reads
 
         await bed.look(None)
 
         await eventually(lambda: bed.feed.connections == 2 and bed.reads == before + 1)
         assert bed.feeder.proven("system/a", bed.holder.read.began) is None
+        assert "feed_back" not in bed.seen.events
+        await bed.look(Look.SAME)
         assert bed.seen.events.count("feed_lost") == bed.seen.events.count("feed_back") == 1
 
 
 async def test_a_read_that_is_forced_gives_what_it_read_or_why_it_failed() -> None:
     async with Bed() as bed:
-        await bed.look(Look.SAME)
+        await bed.prove()
         bed.source.rows = rows_of(("acme", "active"), ("beta", "active"))
         assert sorted((await bed.refresher.force()).tenants) == ["acme", "beta"]
 
         bed.source.broken = SourceUnreachable()
         with pytest.raises(SourceUnreachable):
             await bed.refresher.force()
+
+
+async def test_a_feed_that_has_a_fault_of_ours_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_FIRST_WAIT", 0.001)
+    async with Bed() as bed:
+        monkeypatch.setattr(bed.feed, "looks", Broken)
+        await bed.look(None)
+
+        await eventually(lambda: len(bed.seen.faults) > 1)
+        await bed.refresher.force()
+
+
+class Broken:
+    """What a feed gives that has a fault."""
+
+    def __aiter__(self) -> Broken:
+        return self
+
+    async def __anext__(self) -> Look:
+        raise RuntimeError
+
+    async def aclose(self) -> None:
+        return

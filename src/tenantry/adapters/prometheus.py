@@ -136,7 +136,12 @@ class PrometheusObserver:
         self._read_seconds = Histogram(
             "tenantry_read_seconds", "Seconds from the start of a read to its snapshot.", registry=registry
         )
-        self._reads = Counter("tenantry_reads", "Reads of the tenants.", ["outcome"], registry=registry)
+        self._reads = Counter(
+            "tenantry_reads",
+            "Reads of the tenants: `ok`, `failed`, or `spared`, which was proven to find nothing new.",
+            ["outcome"],
+            registry=registry,
+        )
         self._failures = Counter("tenantry_failures", "Faults that should never happen.", registry=registry)
         notifications = Counter(
             "tenantry_notifications", "Notifications of holds, to notify.url.", ["outcome"], registry=registry

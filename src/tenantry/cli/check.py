@@ -162,6 +162,8 @@ async def _of_feed(settings: Settings) -> tuple[str | None, list[Finding]]:
 
     try:
         heard = await heard_by(feed_of(settings), settings.snapshot.refresh.total_seconds())
+    except ConfigurationError as error:
+        return None, _problems(error)
     except SourceError as error:
         return None, [Finding(f"Nobody can be asked for changes: {error.what}", "Correct source.feed_url.")]
     return heard.what, [Finding(heard.what, heard.remedy, note=True)] if heard.remedy else []

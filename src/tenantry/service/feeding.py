@@ -73,6 +73,7 @@ class Feeder:
         self._failures = 0
         self._proven_at: float | None = None
         self._changed_at = math.inf
+        self._looked_at = -math.inf
 
     def proven(self, source: str, began: float) -> float | None:
         """Return until when it is proven that no tenant of a source has changed since a read that began then."""
@@ -86,10 +87,15 @@ class Feeder:
         while True:
             try:
                 async with aclosing(self._feed.looks()) as looks:
+                    self._take(await anext(looks))
                     async for look in looks:
+                        self._is_back()
                         self._take(look)
             except SourceError as error:
                 self._lost(error)
+            except Exception as error:  # noqa: BLE001 -- without a feed tenants are read by the timer all the same
+                self._observer.failed(error)
+                self._lost(SourceError())
             finally:
                 self._proven_at, self._changed_at = None, math.inf
             bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures, 16))
@@ -98,16 +104,21 @@ class Feeder:
     def _take(self, look: Look) -> None:
         if look is not Look.SAME:
             self._proven_at, self._changed_at = None, self._clock.monotonic()
+        # What a look proves it proves until it began, which is not before the one before it was taken.
+        began, self._looked_at = self._looked_at, self._clock.monotonic()
         match look:
             case Look.CHANGED:
-                if self._failures:
-                    self._observer.told("feed_back", {"feed": self._feed.name})
-                    self._failures = 0
                 self._hearer.signal()
             case Look.MAYBE:
                 self._hearer.hint()
             case Look.SAME:
-                self._proven_at = self._clock.monotonic()
+                self._proven_at = began
+
+    def _is_back(self) -> None:
+        """Begin anew with short waits: one look alone, which costs a read, does not show that the connection holds."""
+        if self._failures:
+            self._observer.told("feed_back", {"feed": self._feed.name})
+            self._failures = 0
 
     def _lost(self, error: SourceError) -> None:
         """Say it once: reads go on by the timer, and tell of themselves."""

@@ -139,12 +139,12 @@ class Refresher:
         if latest.position.standby:  # what feeds hear may be ahead of what it had replayed
             return False
         proven = self.proving(latest.position.source, self._began)
-        if proven is None:
+        # A feed that has not looked since, for whatever reason, proves nothing now.
+        if proven is None or proven <= self._holder.read.began:
             return False
-        if proven > self._holder.read.began:
-            self._holder.publish(latest, proven)
-            self._observer.read_spared()
-            self._hint_gap = _SHORTEST_GAP
+        self._holder.publish(latest, proven)
+        self._observer.read_spared()
+        self._hint_gap = _SHORTEST_GAP
         return True
 
     async def _gathered(self) -> None:

@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 
 from tenantry.adapters.database.source import Limits, relation_of
-from tenantry.adapters.database.urls import database_url
+from tenantry.adapters.database.urls import database_url, server_url
+from tenantry.core.errors import ConfigurationError
 from tenantry.service.feeding import Feed
 
 if TYPE_CHECKING:
@@ -23,14 +25,20 @@ def open_feed(
 ) -> Feed | None:
     """Return the feed of a table, or for None of a query; None where a database has none. Connects to nothing.
 
-    `direct` is another URL of the same database, past a pooler; `every` bounds the seconds between two looks.
+    `direct` is another URL of the same database, past a pooler; `every` bounds the seconds between two looks. Raises
+    ConfigurationError.
     """
-    found = database_url(direct if direct is not None else url)
+    found = database_url(url)
+    if direct is not None:
+        past = server_url(direct, "source.feed_url")
+        if found.get_backend_name() != "postgresql" or past.get_backend_name() != "postgresql":
+            raise ConfigurationError(["source.feed_url is for PostgreSQL, and of the same database as source.url."])
+        found = past
     match found.get_backend_name():
         case "sqlite":
             from tenantry.adapters.database.sqlite_feed import SQLiteFeed
 
-            return SQLiteFeed(found.database or "", min(every, LOOK_EVERY), limits.lock.total_seconds())
+            return SQLiteFeed(found.database or "", table, min(every, LOOK_EVERY), limits.lock.total_seconds())
         case "postgresql":
             return _postgresql(found, table, limits, channel, min(every, LOOK_EVERY))
     return None
@@ -77,7 +85,10 @@ def _postgresql(url: URL, table: str | None, limits: Limits, channel: str, every
     from tenantry.adapters.database.postgresql_feed import PostgreSQLFeed
 
     dialect = url.get_dialect()()
-    _, given = dialect.create_connect_args(url)
+    try:
+        _, given = dialect.create_connect_args(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(["source.feed_url has a host or port that cannot be used."]) from None
     defaults: dict[str, Any] = {
         **OF_LIBPQ,
         "application_name": "tenantry",

@@ -31,6 +31,7 @@ SELECT pg_postmaster_start_time()::text, pg_is_in_recovery(),
 """
 _TABLE = """
 SELECT c.oid::text || ' ' || c.xmin::text || ' ' || c.relfilenode::text,
+    c.relkind = 'r' AND NOT c.relhassubclass,
     c.relkind = 'r' AND NOT c.relhassubclass AND EXISTS (
         SELECT FROM pg_trigger t
         WHERE t.tgrelid = c.oid AND t.tgname = %(trigger)s AND t.tgenabled = 'A' AND t.tgtype = 60 AND t.tgqual IS NULL
@@ -48,6 +49,9 @@ class Mark(NamedTuple):
     commits: tuple[Any, ...] | None
     table: str = ""
     """What the catalogue has about the table, as text that changes with it."""
+
+    is_plain: bool = False
+    """Whether it is a table of this database alone: views know the clock, and foreign tables change elsewhere."""
 
     notifies: bool = False
     """Whether each change of the table's rows is notified of, also one that replication makes."""
@@ -98,7 +102,7 @@ class PostgreSQLFeed:
                 while True:
                     if await self._heard(connection, listens=listens):
                         yield Look.CHANGED
-                        mark = Mark(None, mark.table, mark.notifies)
+                        mark = mark._replace(commits=None)
                         continue
                     before, mark = mark, await self._mark(connection)
                     if (look := _look(before, mark, listens=listens)) is not None:
@@ -151,16 +155,17 @@ class PostgreSQLFeed:
                 found = await (await connection.execute(_TABLE, values)).fetchone()
         except TimeoutError as late:
             raise SourceTooSlow from late
-        return Mark(commits, *(found or ("", False)))
+        return Mark(commits, *(found or ()))
 
 
 def _look(before: Mark, now: Mark, *, listens: bool) -> Look | None:
     """Compare how things stood and stand: what others committed is nothing to us where each change is notified of.
 
-    What one standby has replayed proves nothing about another one, that may be behind the same name.
+    Nothing is proven where rows may change without a commit here, nor on a standby: what one has replayed says nothing
+    about another one, that may be behind the same name.
     """
     if before.commits == now.commits and now.commits is not None:
-        return None if now.is_standby else Look.SAME
+        return Look.SAME if now.is_plain and before.is_plain and not now.is_standby else None
     if listens and before.notifies and now.notifies and before.table == now.table:
         return Look.SAME
     return Look.MAYBE

@@ -18,9 +18,13 @@ from tenantry.service.feeding import Look
 class SQLiteFeed:
     """Looks at a file through a connection that stays open."""
 
-    def __init__(self, file: str, every: float, lock: float) -> None:
-        """Look `every` so many seconds at a file, given as SQLite's URI; wait for a `lock` so many."""
+    def __init__(self, file: str, table: str | None, every: float, lock: float) -> None:
+        """Look `every` so many seconds at a file, given as SQLite's URI; wait for a `lock` so many.
+
+        `table` is None for a query.
+        """
         self._file = file
+        self._table = table
         self._every = every
         self._lock = lock
 
@@ -41,6 +45,7 @@ class SQLiteFeed:
             identity = _identity(path)
             async with aiosqlite.connect(f"{self._file}?mode=ro", uri=True, timeout=self._lock) as connection:
                 version = await _version(connection)
+                is_plain = await self._is_plain(connection)
                 yield Look.CHANGED
                 while True:
                     await asyncio.sleep(self._every)
@@ -49,8 +54,19 @@ class SQLiteFeed:
                     before, version = version, await _version(connection)
                     if version is None:
                         yield Look.MAYBE
-                    else:
-                        yield Look.SAME if version == before else Look.CHANGED
+                    elif version != before:
+                        is_plain = await self._is_plain(connection)
+                        yield Look.CHANGED
+                    elif is_plain:
+                        yield Look.SAME
+
+    async def _is_plain(self, connection: aiosqlite.Connection) -> bool:
+        """Tell whether it is a table of this file: views and queries know the clock, virtual tables anything."""
+        if self._table is None:
+            return False
+        asked = "SELECT count(*) FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type = 'table' AND rootpage > 0"
+        found = await (await connection.execute(asked, (self._table,))).fetchone()
+        return found is not None and found[0] == 1
 
 
 def _identity(path: Path) -> tuple[int, int]:
