@@ -90,6 +90,18 @@ def test_a_state_with_a_name_that_is_too_long_ends_nothing(tmp_path: Path) -> No
     assert "database" not in looseness(load(None, given, {}))
 
 
+def test_a_service_without_a_guard_serves_whatever_the_state_is(serving: Serving, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "tenants.db")) as connection, connection:
+        connection.execute("CREATE TABLE organization (tenant TEXT PRIMARY KEY)")
+    (tmp_path / "state.db").write_text("no database")
+    for state in (f"sqlite:///{tmp_path}/state.db", "postgresql://nobody@127.0.0.1:notaport/none"):
+        service = serving({"TENANTRY_SOURCE_URL": f"sqlite:///{tmp_path}/tenants.db", "TENANTRY_STATE_URL": state})
+        assert service.ask().status == 200
+
+        eventually(lambda: '"event":"state_failed"' in service.log.read_text(), what="The warning")  # noqa: B023
+        assert service.ask().status == 200
+
+
 def test_a_new_ledger_says_so_and_a_known_one_does_not(serving: Serving, tmp_path: Path) -> None:
     database = tmp_path / "tenants.db"
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -9,7 +9,7 @@ from tenantry.core.asking import input_digest
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import SetName
 from tenantry.service.approving import Speaker, Subject
-from tenantry.service.regarding import digest_of_tenants, held_by
+from tenantry.service.regarding import digest_of_tenants, held_by_decision
 from tests.guard.here import Here
 from tests.guard.model import DAY, Approved
 from tests.guard.reasons import Judge
@@ -52,7 +52,7 @@ class People(Table):
         if not numbers:
             return
         number = numbers[a % len(numbers)]
-        kinds = [tenants for tenants in held_by(self.here.own(name), number) if tenants]
+        kinds = [tenants for tenants in held_by_decision(self.here.own(name))[number] if tenants]
         tenants = kinds[b % len(kinds)]
         shown = digest_of_tenants(tenants) if len(kinds) > 1 else None
         subject = Subject(name.application_set, name.consumer, decision=number, digest=shown)

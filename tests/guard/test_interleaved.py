@@ -176,6 +176,20 @@ async def test_an_answer_is_not_sent_again_after_another_process_released_more(m
     assert len(await one.ask()) == 101
 
 
+async def test_writes_of_others_about_other_application_sets_hold_nobody_up() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await one.restarted()
+    one.read(rows(99), COLUMNS)
+    await one.ask()
+    one.clock.pass_by(seconds=61)
+    one.read(rows(99), COLUMNS)
+    one.clock.pass_by(seconds=1)
+    other.read(rows(99), COLUMNS)
+    await other.ask(name="another")
+
+    assert len(await one.ask()) == 99
+
+
 async def test_a_process_that_read_earlier_lets_nobody_go_whom_another_one_answered_with_since() -> None:
     one = await begun(100, store=FakeStore(is_shared=True))
     other = await one.restarted()

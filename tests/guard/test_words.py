@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
 from tenantry.core.asking import input_digest
 from tenantry.core.columns import Kind
 from tenantry.core.errors import AnotherHold, EditedInput, LastGoodUnknown, NotKnownThere
-from tenantry.core.guard import GuardMode
+from tenantry.core.guard import GuardMode, RemovalLimit
 from tenantry.core.ledger import Rule, SetName
 from tenantry.service.answering import PluginRequest
 from tenantry.service.approving import Subject
@@ -144,6 +145,22 @@ async def test_an_approved_input_costs_nobody_whose_row_went_besides() -> None:
     here.read([*rows(98), *rows_of("us", 10)], COLUMNS)
     assert len(await here.ask({"region": "eu"})) == 98
     assert sorted(loss.tenant for loss in here.own().losses) == ["t098", "t099"]
+
+
+async def test_an_approved_input_is_answered_also_where_the_limit_is_used_up() -> None:
+    here = await Here(policy=policy(limits=[RemovalLimit(timedelta(hours=1), 5, 2)])).start()
+    us = rows_of("us", 100)
+    here.read([*rows(100), *us], COLUMNS)
+    await here.ask_twice()
+    here.clock.pass_by(hours=2)
+    await here.say.approve(Subject("prod", tenants=[f"us{n:03}" for n in range(60)]), ME)
+    assert len(await after(here, [*rows(100), *us[60:]])) == 140
+    here.clock.pass_by(minutes=30)
+    assert len(await after(here, [*rows(90), *us[60:]])) == 130  # 5 % of the 200 of an hour ago
+    here.clock.pass_by(minutes=35)
+    await here.say.approve(Subject("prod", input=digest({"region": "eu"})), ME)
+
+    assert len(await here.ask({"region": "eu"})) == 90
 
 
 async def test_an_approved_input_does_not_cost_the_last_tenants_whose_rows_went() -> None:

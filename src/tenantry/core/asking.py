@@ -76,7 +76,7 @@ class Asked:
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
 
     anew: float = -math.inf
-    """When the ledger was last read anew, on the clock of reads: others have answered since an earlier read."""
+    """When it was read that somebody else had answered the ApplicationSet, on the clock of reads."""
 
     judged: Mapping[str, Read] = field(default_factory=dict)
     """The absences that the decision before knew of: whatever changes besides rows later is not their cause."""
@@ -151,7 +151,9 @@ def approval(own: SetLedger, tenant: str, now: float) -> Word | None:
 
 def present(ledger: SetLedger, asked: Asked) -> int:
     """Return how many tenants the live inputs have, that which is asked for among them."""
-    live = {**ledger.live(asked.now), asked.input: ledger.baselines[asked.input]}
+    live = dict(ledger.live(asked.now))
+    if asked.input in ledger.baselines:
+        live[asked.input] = ledger.baselines[asked.input]
     return sum(len(one.released) for one in live.values())
 
 

@@ -8,7 +8,7 @@ call to call, at most `LONGEST_MESSAGE` characters, and hold neither SQL nor ten
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 LONGEST_MESSAGE = 1000
@@ -49,6 +49,11 @@ def quoted(name: str) -> str:
     """Quote a name that came from outside, without line breaks and at a bounded length."""
     printable = "".join(character if character.isprintable() else "?" for character in name)
     return f"'{shortened(printable, _LONGEST_NAME)}'"
+
+
+def counted(tenants: Collection[object]) -> str:
+    """Say how many tenants, and nothing of who they are."""
+    return f"{len(tenants)} tenant{'' if len(tenants) == 1 else 's'}"
 
 
 def listed(names: Iterable[str]) -> str:

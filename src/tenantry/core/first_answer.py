@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from tenantry.core.asking import Asked, Decision, approval, input_digest, is_another, sized
-from tenantry.core.errors import EditedInput, quoted
+from tenantry.core.asking import Asked, Decision, approval, input_digest, is_another, present, sized
+from tenantry.core.errors import EditedInput, counted, quoted
 from tenantry.core.guard import GuardMode, Policy, excess
 from tenantry.core.ledger import FIRST_PASS, Baseline, Loss, Rule, SetLedger, SourceLedger
 from tenantry.core.steps import Steps, sliced
@@ -80,22 +80,22 @@ def _problem(
     if word is None or not word.stands(asked.now):
         return EditedInput(
             "This ApplicationSet asks with input parameters that are new, and without those that it asked with "
-            f"before it would lose {_counted(lost)}. The new input is known as {digest}."
+            f"before it would lose {counted(lost)}. The new input is known as {digest}."
         )
     stays = [loss for loss in lost if loss.tenant in own.pins or loss.tenant in asked.unreadable]
     gone = [loss.tenant for loss in by_rows]
     because = None
     if own.freeze or source.freeze:
-        because = f"removals are frozen, and it would lose {_counted(lost)}"
+        because = f"removals are frozen, and it would lose {counted(lost)}"
     elif stays:
-        because = f"it would lose {_counted(stays)} pinned, or with a row that cannot be used"
+        because = f"it would lose {counted(stays)} pinned, or with a row that cannot be used"
     elif by_rows and asked.doubtful:
-        because = f"a row has no usable id, and may be that of {_counted(by_rows)} it would lose"
+        because = f"a row has no usable id, and may be that of {counted(by_rows)} it would lose"
     elif by_rows and policy.mode is GuardMode.UPSERT_ONLY:
-        because = f"{_counted(by_rows)} would be lost by rows and not by the edit, and guard.mode is upsert-only"
+        because = f"{counted(by_rows)} would be lost by rows and not by the edit, and guard.mode is upsert-only"
     elif by_rows and not asked.candidate and not asked.allow_empty:
         because = "nobody has a row any more, and it would be left with no tenant"
-    elif against := excess(policy, own, source, gone, _live(own, asked.now), asked.now):
+    elif by_rows and (against := excess(policy, own, source, gone, present(own, asked), asked.now)):
         because = f"besides the edit, rows would cost it more than they may: {against.because.rstrip('.')}"
     if because is None:
         return None
@@ -103,10 +103,6 @@ def _problem(
         f"The new input {digest} of this ApplicationSet was approved, but {because}.",
         remedy="Wait until that has ended, or approve by name who is to leave.",
     )
-
-
-def _live(own: SetLedger, now: float) -> int:
-    return sum(len(one.released) for one in own.live(now).values())
 
 
 def _problem_of_two(own: SetLedger, policy: Policy, asked: Asked) -> EditedInput | None:
@@ -125,13 +121,9 @@ def _problem_of_two(own: SetLedger, policy: Policy, asked: Asked) -> EditedInput
         if lost:
             return EditedInput(
                 f"This consumer has never asked for this ApplicationSet, and consumer {quoted(consumer)} has one of "
-                f"this name, with the same input parameters and {_counted(lost)} more, held or not settled yet. If "
+                f"this name, with the same input parameters and {counted(lost)} more, held or not settled yet. If "
                 "the two are one, with another token now, it would lose them.",
                 remedy="If they are one, take the other consumer's token away: then this one takes over what is known. "
                 "If they are two, end the holds of the other first: `tenantry guard holds`.",
             )
     return None
-
-
-def _counted(some: Collection[object]) -> str:
-    return f"{len(some)} tenant{'' if len(some) == 1 else 's'}"

@@ -129,24 +129,32 @@ class Guard:
 
 async def answers_not_remembered(settings: Settings, observer: Observer) -> None:
     """Write down, in a state that there is, that ApplicationSets are answered without a guard; try until it works."""
-    timeout, told = settings.state.timeout, ""
+    told = ""
     while True:
-        store = open_state(settings.state_url.reveal(), timeout, timeout, time.time, make=False)
-        ledger = Ledger(store, SystemClock(), timedelta(days=90).total_seconds())
         try:
-            await ledger.open()
-            await ledger.answer_unguarded()
+            await _answer_unguarded(settings)
         except StateMissing:
             return
-        except StateError as error:
+        except (StateError, ConfigurationError) as error:
             if error.message != told:
                 told = error.message
-                observer.told("state_failed", {"reason": error.what, "remedy": _UNGUARDED_REMEDY})
+                observer.told("state_failed", {"reason": error.message, "remedy": _UNGUARDED_REMEDY})
+        except Exception as error:  # noqa: BLE001 -- who is served without a guard is served whatever the state is
+            observer.failed(error)
         else:
             return
-        finally:
-            await ledger.close()
         await asyncio.sleep(_KEEPING)
+
+
+async def _answer_unguarded(settings: Settings) -> None:
+    timeout = settings.state.timeout
+    store = open_state(settings.state_url.reveal(), timeout, timeout, time.time, make=False)
+    ledger = Ledger(store, SystemClock(), timedelta(days=90).total_seconds())
+    try:
+        await ledger.open()
+        await ledger.answer_unguarded()
+    finally:
+        await ledger.close()
 
 
 _UNGUARDED_REMEDY = (

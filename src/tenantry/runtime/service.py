@@ -72,8 +72,10 @@ class Service:
         self._webhook = webhook_of(settings, self._tell_of_notifications)
         self._observer = Observers([metrics, self._log, *([self._webhook] if self._webhook else [])])
         self._source = source_of(settings.source)
+        self._feed = feed_of(settings)
         self._tokens, self._admin_tokens = tokens_of(settings, self._observer.told)
         self._answering = Answering(self.snapshots)
+        self._unguarded = Unguarded(self._answering, self.snapshots)
         self._guard = None if settings.guard.mode == OFF else self._built_guard()
         self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
@@ -85,7 +87,7 @@ class Service:
         """Build what listens on TCP, the plugin's first, and what listens on the admin API's socket."""
         server = self._settings.server
         plugin = PluginEndpoint(
-            self._guard.guarding if self._guard else Unguarded(self._answering, self.snapshots),
+            self._guard.guarding if self._guard else self._unguarded,
             self._tokens,
             self._observer,
             max_body=server.max_body,
@@ -149,15 +151,19 @@ class Service:
             within=self._settings.source.read_timeout.total_seconds(),
             observe=observe,
         )
-        feed = feed_of(self._settings)
-        if feed is None:
+        if self._feed is None:
             await refresher.run()
             return
-        feeder = Feeder(feed, refresher, self._observer, self._clock)
+        feeder = Feeder(self._feed, refresher, self._observer, self._clock)
         refresher.proving = feeder.proven
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feeder.run())
             tasks.create_task(refresher.run())
+
+    async def _remember_nothing(self, answered: asyncio.Event) -> None:
+        """Once somebody was answered without a guard, see that a state that there is knows of it."""
+        await answered.wait()
+        await answers_not_remembered(self._settings, self._observer)
 
     async def read_now(self) -> Snapshot:
         """Read the tenants now, and return what was read; raises NotReady."""
@@ -212,7 +218,7 @@ class Service:
                 if self._guard is not None:
                     background.append(tasks.create_task(self._guard.kept()))
                 else:
-                    background.append(tasks.create_task(answers_not_remembered(self._settings, self._observer)))
+                    background.append(tasks.create_task(self._remember_nothing(self._unguarded.answered)))
                 serving = [
                     tasks.create_task(server.serve(sockets=[listening]))
                     for server, listening in zip(self._servers, sockets, strict=True)

@@ -98,6 +98,8 @@ class Unguarded:
         """Answer from what `snapshots` holds."""
         self._answering = answering
         self._snapshots = snapshots
+        self.answered = asyncio.Event()
+        """Set once anybody was answered."""
 
     async def confirm(self) -> None:
         """Do nothing: answers depend on the snapshot alone."""
@@ -105,6 +107,7 @@ class Unguarded:
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:  # noqa: ARG002 -- the port
         """Return the answer; raises NotReady, RequestRefused or InvalidAnswer."""
         answer = await self._answering.answer(request)
+        self.answered.set()
         return Reply(answer, _OfSnapshot(self._snapshots, answer.revision))
 
 

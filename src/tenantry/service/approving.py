@@ -15,6 +15,7 @@ from tenantry.core.errors import (
     InvalidWord,
     NoSuchApplicationSet,
     NotKnownThere,
+    counted,
     listed,
     nearest,
     quoted,
@@ -24,7 +25,7 @@ from tenantry.core.ledger import SetLedger, SetName, Word
 from tenantry.service.driving import to_its_end
 from tenantry.service.guard_facts import SaidFacts
 from tenantry.service.ledger import Ledger
-from tenantry.service.regarding import digest_of_tenants, held_by
+from tenantry.service.regarding import digest_of_tenants, held_by_decision
 from tenantry.service.state import SetChange
 
 APPROVED_FOR = 24 * 3600.0
@@ -108,7 +109,7 @@ class Approving:
             tenants = _tenants_of(own, subject)
             after = msgspec.structs.replace(own, approvals={**own.approvals, **dict.fromkeys(tenants, word)})
             event = _event(EventKind.APPROVED, name, word, tenants)
-            return await self._say(name, after, event, f"Approved {_counted(tenants)} of {name.application_set}.")
+            return await self._say(name, after, event, f"Approved {counted(tenants)} of {name.application_set}.")
 
     @to_its_end
     async def withdraw(self, subject: Subject, speaker: Speaker) -> SaidFacts:
@@ -127,7 +128,7 @@ class Approving:
                 raise NotKnownThere(f"There is no approval to withdraw in {name.application_set}.")
             after = msgspec.structs.replace(own, approvals=left)
             event = _event(EventKind.WITHDRAWN, name, self._word(speaker), gone)
-            return await self._say(name, after, event, f"Withdrew the approval of {_counted(gone)}.")
+            return await self._say(name, after, event, f"Withdrew the approval of {counted(gone)}.")
 
     @to_its_end
     async def freeze(self, subject: Subject | None, speaker: Speaker) -> SaidFacts:
@@ -172,7 +173,7 @@ class Approving:
             word = self._word(speaker)
             after = msgspec.structs.replace(own, pins={**own.pins, **dict.fromkeys(tenants, word)})
             event = _event(EventKind.PINNED, name, word, tenants)
-            return await self._say(name, after, event, f"Pinned {_counted(tenants)} of {name.application_set}.")
+            return await self._say(name, after, event, f"Pinned {counted(tenants)} of {name.application_set}.")
 
     @to_its_end
     async def unpin(self, subject: Subject, speaker: Speaker) -> SaidFacts:
@@ -188,7 +189,7 @@ class Approving:
             left = {tenant: word for tenant, word in own.pins.items() if tenant not in tenants}
             event = _event(EventKind.UNPINNED, name, self._word(speaker), tenants)
             after = msgspec.structs.replace(own, pins=left)
-            return await self._say(name, after, event, f"Unpinned {_counted(tenants)} of {name.application_set}.")
+            return await self._say(name, after, event, f"Unpinned {counted(tenants)} of {name.application_set}.")
 
     async def _named(self, subject: Subject) -> SetName:
         await self._ledger.confirm()
@@ -275,19 +276,19 @@ def _refuse_beside_an_input(subject: Subject) -> None:
 
 def _held_by(own: SetLedger, decision: int, digest: str | None) -> set[str]:
     """Return whom a decision keeps from leaving, or from coming; where it does both, the digest tells which."""
-    leaving, coming = held_by(own, decision)
-    if leaving and coming:
+    by_decision = held_by_decision(own)
+    leaving, coming = by_decision.get(decision, (set(), set()))
+    if leaving and coming and leaving != coming:
         digests = {digest_of_tenants(some): some for some in (leaving, coming)}
         if digest in digests:
             return digests[digest]
         out, in_ = digests
         raise AnotherHold(
-            f"Decision {decision} keeps {_counted(leaving)} from leaving (--digest {out}) and {_counted(coming)} from "
+            f"Decision {decision} keeps {counted(leaving)} from leaving (--digest {out}) and {counted(coming)} from "
             f"coming (--digest {in_}): say which are meant."
         )
     if not leaving and not coming:
-        numbers = sorted({hold.decision for hold in own.holds.values()})
-        known = ", ".join(map(str, numbers)) or "(none)"
+        known = ", ".join(map(str, sorted(by_decision))) or "(none)"
         raise NotKnownThere(f"Decision {decision} holds nobody in this ApplicationSet. Known: {known}.")
     return leaving or coming
 
@@ -304,10 +305,6 @@ def _event(kind: EventKind, name: SetName | None, word: Word, tenants: Sequence[
         why=word.why,
         until=word.until,
     )
-
-
-def _counted(tenants: Collection[str]) -> str:
-    return f"{len(tenants)} tenant{'' if len(tenants) == 1 else 's'}"
 
 
 def _few(tenants: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ class Circumstances:
             in_step=this.of.in_step_with(key),
             twins=self._twins(key) if not own.baselines else {},
             judged=key.judged,
-            anew=self._ledger.read_at,
+            anew=self._ledger.anew(key.set_name),
             lens_at=lambda read: self._lens_at(key, read),
         )
         return own, asked

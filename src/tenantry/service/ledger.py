@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,9 +52,7 @@ class Ledger:
         self._writes = -1
         self._base = self._began = 0.0
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
-        self.read_at = 0.0
-        """When the store was last read as a whole, on the monotonic clock."""
-
+        self._anew: dict[SetName, float] = {}
         self.generation = 0
         """Grows with each reading of the whole store: what was derived from the ledger before is void then."""
 
@@ -108,6 +107,10 @@ class Ledger:
         """Return what is known of an ApplicationSet."""
         return self._sets.get(name, _NOTHING)
 
+    def anew(self, name: SetName) -> float:
+        """Return when it was read that somebody else had answered an ApplicationSet, on the monotonic clock."""
+        return self._anew.get(name, -math.inf)
+
     def now(self) -> float:
         """Return seconds that grow with the machine's monotonic clock, and are never less than what was written."""
         return self._base + self._clock.monotonic() - self._began
@@ -139,11 +142,14 @@ class Ledger:
             for baseline in own.baselines.values():
                 for tenant in baseline.released:
                     counts[tenant] = counts.get(tenant, 0) + 1
+        for name, own in found.sets.items():
+            if _answers(own) != _answers(self._sets.get(name, _NOTHING)):
+                self._anew[name] = self._clock.monotonic()
         self._sets, self._whole, self._counts = dict(found.sets), found.whole, counts
         self._source, self._failure, self._writes = None, None, found.writes
         # A clock that was set back, or one that was ahead when it was written, must not bring a window back.
         self._base = max(self._clock.now().timestamp(), found.clock, self.now() if self._base else 0.0)
-        self._began = self.read_at = self._clock.monotonic()
+        self._began = self._clock.monotonic()
         self.generation += 1
         return found
 
@@ -318,6 +324,10 @@ class Ledger:
         """Give the store back."""
         async with self._writing:
             await self._store.close()
+
+
+def _answers(own: SetLedger) -> Mapping[Input, Mapping[str, bytes]]:
+    return {given: one.released for given, one in own.baselines.items()}
 
 
 def held_in(own: SetLedger) -> int:

@@ -158,7 +158,7 @@ def holds_of(name: SetName, own: SetLedger, *, with_tenants: bool, is_one_of_sev
     groups: dict[tuple[int, str, str], list[Hold]] = {}
     for hold in own.holds.values():
         groups.setdefault((hold.decision, hold.input, str(hold.rule)), []).append(hold)
-    of_decision = {hold.decision: held_by(own, hold.decision) for hold in own.holds.values()}
+    of_decision = held_by_decision(own)
     found: list[HoldFact] = []
     for (decision, given, rule), holds in sorted(groups.items()):
         first = holds[0]
@@ -192,13 +192,13 @@ def _command(application_set: str, decision: int, digest: str, consumer: str | N
     return f"tenantry guard approve {' '.join(words)}"
 
 
-def held_by(own: SetLedger, decision: int) -> tuple[set[str], set[str]]:
-    """Return whom a decision keeps from leaving, and whom it keeps from coming: each is approved on its own."""
-    leaving, coming = set[str](), set[str]()
+def held_by_decision(own: SetLedger) -> Mapping[int, tuple[set[str], set[str]]]:
+    """Return whom each decision keeps from leaving, and whom it keeps from coming: each is approved on its own."""
+    found: dict[int, tuple[set[str], set[str]]] = {}
     for hold in own.holds.values():
-        if hold.decision == decision:
-            (coming if hold.rule is Rule.REPLACEMENT else leaving).add(hold.tenant)
-    return leaving, coming
+        leaving, coming = found.setdefault(hold.decision, (set(), set()))
+        (coming if hold.rule is Rule.REPLACEMENT else leaving).add(hold.tenant)
+    return found
 
 
 def digest_of_tenants(tenants: Iterable[str]) -> str:

@@ -41,7 +41,8 @@ def tidied_up(name: SetName, own: SetLedger, now: float) -> Tidied:
     events: list[Event] = []
     for given, holds in ended.items():
         tenants = tuple(sorted(hold.tenant for hold in holds))
-        released = {one: encoded for one, encoded in baselines[given].released.items() if one not in tenants}
+        leaving = set(tenants)
+        released = {one: encoded for one, encoded in baselines[given].released.items() if one not in leaving}
         baselines[given] = msgspec.structs.replace(baselines[given], released=released)
         dropped[given] = tenants
         words = {one: own.approvals[one].by for one in tenants}
