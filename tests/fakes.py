@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from tenantry.core.columns import Column
 from tenantry.core.errors import SourceError, StateError, StateMoved, StateUnwritable, TenantryError
 from tenantry.core.history import Event
 from tenantry.core.ledger import SetLedger, SetName
+from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.tenant import Row
@@ -111,9 +113,13 @@ class Recorder:
     faults: list[BaseException] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     spared: int = 0
+    heard: list[float | None] = field(default_factory=list)
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+    def snapshot_published(
+        self, snapshot: Snapshot, seconds: float, *, changed: bool, heard: float | None = None
+    ) -> None:
         self.published.append((snapshot, changed))
+        self.heard.append(heard)
 
     def read_spared(self) -> None:
         self.spared += 1
@@ -153,6 +159,7 @@ class FakeStore:
         self._sets: dict[SetName, SetLedger] = {}
         self._names: dict[str, str] = {}
         self._events: list[Event] = []
+        self.nudges: dict[LiveName, tuple[int, str, float]] = {}
 
     async def load(self) -> Remembered:
         self._fail()
@@ -187,6 +194,14 @@ class FakeStore:
     async def writes(self) -> int:
         self._fail()
         return self._writes
+
+    async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
+        self._fail()
+        number, last, at = self.nudges.get(name, (0, "", -math.inf))
+        if last == digest and at > now - lately:
+            return None
+        self.nudges[name] = (number + 1, digest, now)
+        return number + 1
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         self._fail()

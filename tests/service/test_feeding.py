@@ -24,6 +24,7 @@ class FakeFeed:
     """A feed that gives what it is told to; None breaks its connection."""
 
     name = "fake"
+    is_told = True
 
     def __init__(self) -> None:
         self.identity: str | None = "system"

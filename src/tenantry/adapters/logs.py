@@ -97,7 +97,14 @@ class LogObserver:
         self._last_failure = ""
         self._last_quarantine: tuple[object, ...] = ()
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+    def snapshot_published(
+        self,
+        snapshot: Snapshot,
+        seconds: float,
+        *,
+        changed: bool,
+        heard: float | None = None,  # noqa: ARG002
+    ) -> None:
         """Tell of a changed snapshot, of a recovery, and of rows that were quarantined or released."""
         if changed or self._last_failure:
             self._log.info(

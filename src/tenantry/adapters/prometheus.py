@@ -114,6 +114,27 @@ def _gauge(name: str, text: str, value: float | None) -> Metric:
     return family
 
 
+_NUDGED = {"nudged": "sent", "nudge_failed": "failed"}
+
+
+class NudgeGauges(Collector):
+    """Gauges of what Argo CD is to be told."""
+
+    def __init__(self, pending: Callable[[], float], is_seen: Callable[[], bool]) -> None:
+        """Ask both at each scrape."""
+        self._pending = pending
+        self._is_seen = is_seen
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
+        yield _gauge(
+            "tenantry_nudge_pending_seconds",
+            "Seconds for which the oldest change has waited for Argo CD to be told; 0 where none does.",
+            self._pending(),
+        )
+        yield _gauge("tenantry_cluster_ok", "Whether the ApplicationSets in the cluster can be seen.", self._is_seen())
+
+
 class PrometheusObserver:
     """Counts what is observed."""
 
@@ -136,6 +157,20 @@ class PrometheusObserver:
         self._read_seconds = Histogram(
             "tenantry_read_seconds", "Seconds from the start of a read to its snapshot.", registry=registry
         )
+        self._change_seconds = Histogram(
+            "tenantry_change_seconds",
+            "Seconds from hearing of a commit to the snapshot that has it, where the database tells of commits.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._nudge_seconds = Histogram(
+            "tenantry_nudge_seconds",
+            "Seconds from finding that an ApplicationSet's answer changed until Argo CD was told.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        nudges = Counter("tenantry_nudges", "Tries to tell Argo CD of a change.", ["outcome"], registry=registry)
+        self._nudged = {event: nudges.labels(outcome) for event, outcome in _NUDGED.items()}
         self._reads = Counter(
             "tenantry_reads",
             "Reads of the tenants: `ok`, `failed`, or `spared`, which was proven to find nothing new.",
@@ -161,14 +196,27 @@ class PrometheusObserver:
         """Show how the guard stands, too."""
         self.registry.register(GuardGauges(standing, loose, self._max_sets))
 
+    def watch_nudges(self, pending: Callable[[], float], is_seen: Callable[[], bool]) -> None:
+        """Show what Argo CD is to be told, too."""
+        self.registry.register(NudgeGauges(pending, is_seen))
+
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:  # noqa: ARG002
+    def snapshot_published(
+        self,
+        snapshot: Snapshot,  # noqa: ARG002
+        seconds: float,
+        *,
+        changed: bool,
+        heard: float | None = None,
+    ) -> None:
         """Count a read."""
         self._read_ok.inc()
         self._read_seconds.observe(seconds)
+        if changed and heard is not None:
+            self._change_seconds.observe(heard)
 
     def read_spared(self) -> None:
         """Count a read that was not needed."""
@@ -204,7 +252,11 @@ class PrometheusObserver:
         self._failures.inc()
 
     def told(self, event: str, fields: dict[str, object]) -> None:
-        """Count notifications, and leave other events to the log."""
+        """Count notifications and nudges, and leave other events to the log."""
+        if (nudges := self._nudged.get(event)) is not None:
+            nudges.inc()
+            if isinstance(seconds := fields.get("seconds"), float):
+                self._nudge_seconds.observe(seconds)
         counter = self._notified.get(event)
         if counter is not None:
             number = fields.get("notifications")

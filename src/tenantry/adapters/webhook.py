@@ -194,7 +194,9 @@ class Webhook:
 
     # --- what else there is to observe is not told -----------------------------------------------------------------
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+    def snapshot_published(
+        self, snapshot: Snapshot, seconds: float, *, changed: bool, heard: float | None = None
+    ) -> None:
         """Tell nobody."""
 
     def read_spared(self) -> None:

@@ -45,6 +45,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
     if settings.notify.secret is not None and settings.notify.secret_file is not None:
         why = "notify.secret and notify.secret_file are both given, and one secret signs: give one of them."
         yield ("notify.secret_file", "notify.secret"), why
+    namespaces = settings.kubernetes.namespaces
+    if "*" in namespaces and len(namespaces) > 1:
+        why = "kubernetes.namespaces lists '*', which is every namespace, and others besides: give one or the other."
+        yield ("kubernetes.namespaces",), why
     yield from _too_long(settings)
 
 

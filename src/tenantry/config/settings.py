@@ -21,6 +21,7 @@ from tenantry.config.kinds import (
     PARAMETERS,
     PATH,
     SIZE,
+    SOME_NAMES,
     STATES,
     TEXT,
     TIMEOUT,
@@ -294,6 +295,42 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesSettings:
+    """How Argo CD is told of changes, so that it asks at once."""
+
+    nudge: Annotated[
+        str,
+        Told(
+            choice("auto", "on", "off"),
+            "With `auto` ApplicationSets are told of changes where there is access to their cluster: in a pod with a "
+            "ServiceAccount, or by kubernetes.kubeconfig. `on` wants it: without access nothing starts. With `off` "
+            "Argo CD polls.",
+        ),
+    ] = "auto"
+    kubeconfig: Annotated[
+        Path | None,
+        Told(
+            PATH,
+            "A kubeconfig, whose current context is the cluster of Argo CD. No other is ever looked for.",
+            "/run/argocd.kubeconfig",
+            unset="the pod's ServiceAccount",
+        ),
+    ] = None
+    namespaces: Annotated[
+        tuple[str, ...], Told(SOME_NAMES, "Where the ApplicationSets are; `*` for every namespace.", "argocd")
+    ] = ("argocd",)
+    plugin_configmaps: Annotated[
+        tuple[str, ...] | None,
+        Told(
+            SOME_NAMES,
+            "The ConfigMaps by which ApplicationSets use this plugin.",
+            "tenant-generator-plugin",
+            unset="any, of ApplicationSets that asked",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class NotifySettings:
     """Who is told that removals are held."""
 
@@ -373,6 +410,7 @@ class Settings:
     data: DataSettings = field(default_factory=DataSettings)
     guard: GuardSettings = field(default_factory=GuardSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -99,6 +99,9 @@ class Decision:
     unsettled: bool
     """Whether another read, or another answer of the ApplicationSet, may change this one with the same rows."""
 
+    settling: bool = False
+    """Whether a later read of the same rows may let somebody leave, or come."""
+
     came: Collection[str] = ()
     """Tenants who were not in the answer before; none where there was no answer before."""
 

@@ -287,6 +287,9 @@ class _Judgement:
         meaning = (before.lens, before.layout, before.polled) == (asked.lens, asked.layout, polled)
         is_back = asked.now - before.last > TOUCH
         said = ledger.approvals != own.approvals or ledger.additions != own.additions or ledger.sizes != own.sizes
+        settling = bool(waiting) or any(
+            (asked.input, absent) not in holds or approval(own, absent, asked.now) for absent in self._absences
+        )
         return Decision(
             ledger=ledger,
             put=put,
@@ -300,10 +303,8 @@ class _Judgement:
             ended=ended,
             would_hold=self._would,
             to_record=bool(put or self._dropped or said or is_back or not meaning or holds != own.holds),
-            unsettled=not polled
-            or bool(waiting)
-            or any(tenant in self._kept for tenant in asked.unreadable)
-            or any((asked.input, absent) not in holds or approval(own, absent, asked.now) for absent in self._absences),
+            unsettled=settling or not polled or any(tenant in self._kept for tenant in asked.unreadable),
+            settling=settling,
         )
 
     def _is_renamed_everywhere(self, tenant: str, released: Mapping[str, bytes]) -> bool:

@@ -345,6 +345,24 @@ class ShuttingDown(NotReady):
     remedy = "Ask again in a moment."
 
 
+# --- the cluster ------------------------------------------------------------------------------------------------
+
+
+class ClusterError(TenantryError):
+    """The Kubernetes API server cannot be used."""
+
+    remedy = "It is tried again by itself; until then changes reach Argo CD with its next poll."
+
+
+class ClusterDenied(ClusterError):
+    """The Kubernetes API server does not let tenantry see or refresh ApplicationSets."""
+
+    remedy = (
+        "Apply what `tenantry manifests rbac` prints, for the namespaces of kubernetes.namespaces; until then changes "
+        "reach Argo CD with its next poll."
+    )
+
+
 # --- a read that failed ----------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from tenantry.adapters.database.feed import open_feed
 from tenantry.adapters.database.source import DatabaseSource, Limits, open_source
 from tenantry.adapters.database.state import StateStore, open_state
+from tenantry.adapters.pod import is_in_cluster
 from tenantry.adapters.tokens import MountedTokens, Report
 from tenantry.adapters.webhook import Webhook, secret_from
 from tenantry.config.contradictions import OFF
@@ -17,6 +20,9 @@ from tenantry.core.fields import Naming
 from tenantry.core.guard import GuardMode, Policy
 from tenantry.core.mapping import TableShape
 from tenantry.service.feeding import Feed
+
+if TYPE_CHECKING:
+    from tenantry.adapters.kubernetes import Kubernetes
 
 
 class SystemClock:
@@ -117,6 +123,29 @@ def policy_of(settings: Settings) -> Policy:
     if identity is None:
         identity = (naming.name_field,) if naming.name_field else ()
     return Policy(GuardMode(guard.mode), guard.settle.total_seconds(), guard.limits, identity)
+
+
+def cluster_of(settings: Settings) -> Kubernetes | None:
+    """Return the cluster whose ApplicationSets are told of changes; None where there is no access to one.
+
+    Raises ConfigurationError, also where there has to be access.
+    """
+    kubernetes = settings.kubernetes
+    if kubernetes.nudge == OFF:
+        return None
+    if kubernetes.kubeconfig is not None:
+        from tenantry.adapters.kubernetes import of_kubeconfig
+
+        return of_kubeconfig(kubernetes.kubeconfig)
+    if is_in_cluster(os.environ):
+        from tenantry.adapters.kubernetes import of_service_account
+
+        return of_service_account()
+    if kubernetes.nudge == "on":
+        raise ConfigurationError(
+            ["kubernetes.nudge is on, without access to a cluster: run in a pod, or give kubernetes.kubeconfig."]
+        )
+    return None
 
 
 def webhook_of(settings: Settings, report: Report) -> Webhook | None:

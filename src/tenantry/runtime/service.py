@@ -22,6 +22,7 @@ from tenantry.core.snapshot import Snapshot
 from tenantry.runtime.building import SystemClock, feed_of, shape_of, source_of, tokens_of, webhook_of
 from tenantry.runtime.guard import Guard, Parts, answers_not_remembered
 from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
+from tenantry.runtime.nudging import nudged, nudger_of
 from tenantry.runtime.server import EmbeddedServer, address_of
 from tenantry.service.answering import Answering, Unguarded
 from tenantry.service.desk import GuardDesk
@@ -77,6 +78,9 @@ class Service:
         self._answering = Answering(self.snapshots)
         self._unguarded = Unguarded(self._answering, self.snapshots)
         self._guard = None if settings.guard.mode == OFF else self._built_guard()
+        self.nudger = nudger_of(settings, self._guard, self._unguarded, self.snapshots, self._observer)
+        if (nudger := self.nudger) is not None:
+            metrics.watch_nudges(lambda: nudger.pending, lambda: nudger.following.is_whole)
         self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
         self._refresher: Refresher | None = None
@@ -213,6 +217,7 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 refreshing = tasks.create_task(_left_in_time(self._refresh()))
                 background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
+                background.append(tasks.create_task(_left_in_time(nudged(self.nudger, self._observer))))
                 if self._webhook is not None:
                     background.append(tasks.create_task(self._webhook.run()))
                 if self._guard is not None:

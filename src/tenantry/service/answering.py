@@ -101,6 +101,9 @@ class Unguarded:
         self.answered = asyncio.Event()
         """Set once anybody was answered."""
 
+        self.revisions: dict[str, tuple[str, float]] = {}
+        """By ApplicationSet: the revision of the snapshot that it was answered from last, and when that was read."""
+
     async def confirm(self) -> None:
         """Do nothing: answers depend on the snapshot alone."""
 
@@ -108,6 +111,7 @@ class Unguarded:
         """Return the answer; raises NotReady, RequestRefused or InvalidAnswer."""
         answer = await self._answering.answer(request)
         self.answered.set()
+        self.revisions[request.application_set] = (answer.revision, self._snapshots.read.began)
         return Reply(answer, _OfSnapshot(self._snapshots, answer.revision))
 
 

@@ -44,6 +44,11 @@ class Feed(Protocol):
         """What the names of the sources begin with, about which it can tell that nothing has changed."""
         ...
 
+    @property
+    def is_told(self) -> bool:
+        """Whether it hears of a commit when it happens, and not with its next look."""
+        ...
+
     def looks(self) -> AsyncGenerator[Look, None]:
         """Connect, and give a look for each change and now and then; raises SourceError when the connection is lost."""
         ...
@@ -52,8 +57,8 @@ class Feed(Protocol):
 class Hearer(Protocol):
     """Who reads tenants."""
 
-    def signal(self) -> None:
-        """Read soon."""
+    def signal(self, *, heard: bool = False) -> None:
+        """Read soon; `heard` if a commit was told of just now."""
         ...
 
     def hint(self) -> None:
@@ -87,7 +92,7 @@ class Feeder:
         while True:
             try:
                 async with aclosing(self._feed.looks()) as looks:
-                    self._take(await anext(looks))
+                    self._take(await anext(looks), is_first=True)
                     async for look in looks:
                         self._is_back()
                         self._take(look)
@@ -101,14 +106,14 @@ class Feeder:
             bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._failures, 16))
             await asyncio.sleep(bound * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
 
-    def _take(self, look: Look) -> None:
+    def _take(self, look: Look, *, is_first: bool = False) -> None:
         if look is not Look.SAME:
             self._proven_at, self._changed_at = None, self._clock.monotonic()
         # What a look proves it proves until it began, which is not before the one before it was taken.
         began, self._looked_at = self._looked_at, self._clock.monotonic()
         match look:
             case Look.CHANGED:
-                self._hearer.signal()
+                self._hearer.signal(heard=self._feed.is_told and not is_first)
             case Look.MAYBE:
                 self._hearer.hint()
             case Look.SAME:

@@ -24,6 +24,7 @@ from tenantry.core.tenant import Kept
 from tenantry.service.answering import Answering, PluginRequest, Reply
 from tenantry.service.circumstances import Circumstances, Request
 from tenantry.service.driving import driven, to_its_end
+from tenantry.service.foreseeing import Foreseeing
 from tenantry.service.keys import Key, Keys, KnownSet, input_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
@@ -82,6 +83,9 @@ class Guarding:
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
         self._circumstances = Circumstances(
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
+        )
+        self.foreseeing = Foreseeing(
+            answering, snapshots, ledger, policy, self._keys, self._circumstances, self.watching, self.require
         )
 
     # --- answering -------------------------------------------------------------------------------------------------
@@ -152,6 +156,8 @@ class Guarding:
         except StateError as error:
             return await self._previous(this, error)
         self._note(this, decision)
+        if version == this.of.version + self._keys.version and this.read.number >= self.watching.latest:
+            this.key.is_due = decision.settling
         held = bool(decision.kept or decision.waiting)
         as_the_rows_say = not held and fitting.is_of_snapshot
         answer = await (self._answering.of(this.question, chosen) if as_the_rows_say else self._made(this, decision))
@@ -228,6 +234,8 @@ class Guarding:
         """Remember since when tenants are missing, unless a later read is known to say otherwise."""
         key = this.key
         key.note_request(self._clock.monotonic())
+        key.allow_empty = this.question.selection.allow_empty
+        key.difference = None
         self._note_arrivals(this, decision)
         key.judged = decision.absences
         if is_doubtful(this.question.snapshot):
@@ -269,6 +277,7 @@ class Guarding:
     def spoken(self, name: SetName | None) -> None:
         """Make void what was answered to an ApplicationSet, or to all of them."""
         self._keys.spoken(name)
+        self.foreseeing.wake()
 
     async def _taken_over(self, name: SetName) -> None:
         """Give a consumer that is new to an ApplicationSet the ledger of one that has no token any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,14 @@ from tenantry.core.snapshot import Snapshot
 from tenantry.service.answering import PluginRequest
 
 _INPUT = msgspec.json.Encoder(order="sorted")
+
+
+class Difference(NamedTuple):
+    """What another answer would be."""
+
+    digest: str
+    asked: float
+    """When its input was last asked for, on the monotonic clock; 0 if not by this process."""
 
 
 @dataclass(slots=True)
@@ -40,6 +49,15 @@ class Key:
     polled: float = 0.0
     polled_before: float = 0.0
     """When the last poll of it began, and the one before that: requests less than a poll apart are one."""
+
+    allow_empty: bool = False
+    """Whether the ApplicationSet said, when it last asked, that it may lose its last tenant."""
+
+    is_due: bool = True
+    """Whether something happened since it was last looked at by which its next answer may be another one."""
+
+    difference: str | None = None
+    """The digest of what its next answer would change of the last one, as far as was looked."""
 
     def note_request(self, now: float) -> None:
         """Remember that it was asked for."""
@@ -99,8 +117,18 @@ class Keys:
         """Make void what was answered to an ApplicationSet, or to all of them."""
         if name is None:
             self.version += 1
+            self.all_due()
         else:
-            self.of(name).version += 1
+            of = self.of(name)
+            of.version += 1
+            for key in of.keys.values():
+                key.is_due = True
+
+    def all_due(self) -> None:
+        """Have every input looked at again: something changed that may touch any of them."""
+        for of in self.sets.values():
+            for key in of.keys.values():
+                key.is_due = True
 
 
 def input_of(request: PluginRequest) -> Input:

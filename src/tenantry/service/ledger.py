@@ -12,11 +12,14 @@ import msgspec
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Hold, Input, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.ports import Clock
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Remembered, SetChange, Whole
 
 _NOTHING = SetLedger()
+_LATELY = 5.0
+"""Seconds in which the process that counted a nudge sends it, or nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +310,10 @@ class Ledger:
         self._whole = msgspec.structs.replace(self._whole, unguarded=None)
         await self.write(None, self.generation)
         return True
+
+    async def count(self, name: LiveName, digest: str) -> int | None:
+        """Return the number of the next nudge; None if another process is just about to send it. Raises StateError."""
+        return await self._store.nudge(name, digest, self.now(), _LATELY if self.is_shared else 0.0)
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives; raises StateError."""

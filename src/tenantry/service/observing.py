@@ -16,10 +16,12 @@ class Observers:
         """Tell each of `observers`."""
         self._observers = tuple(observers)
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
+    def snapshot_published(
+        self, snapshot: Snapshot, seconds: float, *, changed: bool, heard: float | None = None
+    ) -> None:
         """Tell of a new snapshot."""
         for observer in self._observers:
-            observer.snapshot_published(snapshot, seconds, changed=changed)
+            observer.snapshot_published(snapshot, seconds, changed=changed, heard=heard)
 
     def read_spared(self) -> None:
         """Tell of a read that was not needed."""

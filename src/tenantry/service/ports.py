@@ -81,8 +81,13 @@ class Clock(Protocol):
 class Observer(Protocol):
     """Who is told what happens; neither tokens nor tenants' data are ever among it."""
 
-    def snapshot_published(self, snapshot: Snapshot, seconds: float, *, changed: bool) -> None:
-        """A read became the snapshot in use, `seconds` after it began."""
+    def snapshot_published(
+        self, snapshot: Snapshot, seconds: float, *, changed: bool, heard: float | None = None
+    ) -> None:
+        """A read became the snapshot in use, `seconds` after it began.
+
+        `heard` is how many seconds before that the first change was heard of that it has, where a database tells.
+        """
         ...
 
     def read_spared(self) -> None:

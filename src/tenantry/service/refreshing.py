@@ -94,11 +94,17 @@ class Refresher:
         self._hinted = False
         self._waiting: list[asyncio.Future[Snapshot]] = []
         self._is_good = False
+        self._heard: float | None = None
         self.proving: Proving = lambda _, __: None
         """Set by whoever follows a feed."""
 
-    def signal(self) -> None:
-        """Ask for a read soon; a signal is only a hint, the read is the truth."""
+    def signal(self, *, heard: bool = False) -> None:
+        """Ask for a read soon; a signal is only a hint, the read is the truth.
+
+        `heard` says that a commit was told of just now.
+        """
+        if heard and self._heard is None:
+            self._heard = self._clock.monotonic()
         self._signal.set()
 
     def hint(self) -> None:
@@ -181,6 +187,7 @@ class Refresher:
     async def _refreshed(self) -> SourceError | None:
         """Read once and publish; return what failed."""
         began = self._began = self._clock.monotonic()
+        heard, self._heard = self._heard, None
         previous = self._holder.latest
         try:
             snapshot = await read_snapshot(self._source, self._shape, previous, self._within)
@@ -202,6 +209,11 @@ class Refresher:
             self._holder.publish(snapshot, began)
             if previous is None:
                 settle()
-            self._observer.snapshot_published(snapshot, self._clock.monotonic() - began, changed=changed)
-            self._is_good = True
+            now = self._clock.monotonic()
+            since = None if heard is None else now - heard
+            self._observer.snapshot_published(snapshot, now - began, changed=changed, heard=since)
+            self._is_good, heard = True, None
+        finally:
+            if heard is not None:  # It is not in a snapshot yet.
+                self._heard = heard
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tenantry.core.asking import Read
 from tenantry.core.errors import LastGoodUnknown, NoSnapshot, NotReady, SnapshotTooOld, SourceError
 from tenantry.core.snapshot import Snapshot
@@ -25,6 +27,8 @@ class SnapshotHolder:
         """The read behind the current snapshot, counted from 1."""
 
         self.sightings = Sightings(clock)
+        self.published: Callable[[], None] = lambda: None
+        """Called after each read, whether it changed anything or not: set by whoever wants to look then."""
 
     @property
     def latest(self) -> Snapshot | None:
@@ -42,6 +46,7 @@ class SnapshotHolder:
         self._read_at = read_at
         self.read = Read(self.read.number + 1, read_at)
         self._last_error = None
+        self.published()
 
     def read_failed(self, error: SourceError) -> None:
         """Remember why there is nothing newer."""

@@ -9,6 +9,7 @@ import msgspec
 
 from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetLedger, SetName, Sizes, Word
+from tenantry.core.live import LiveName
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -110,6 +111,13 @@ class LedgerStore(Protocol):
 
     async def writes(self) -> int:
         """Return how often it was written to."""
+        ...
+
+    async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
+        """Count a nudge of an ApplicationSet, and return its number, from 1 on.
+
+        None, and nothing counted, if one of this digest was counted less than `lately` seconds ago.
+        """
         ...
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:

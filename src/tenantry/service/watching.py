@@ -67,10 +67,9 @@ class Watching:
         self._refuse_unknown_identity(snapshot)
         self.latest = read.number
         self._stand_at(snapshot.position)
-        epoch = Epoch(read.number, self.origin(snapshot.position), snapshot.mapping, snapshot.vocabulary)
-        latest = self._epochs[-1] if self._epochs else None
-        if latest is None or (latest.origin, latest.mapping.offered) != (epoch.origin, epoch.mapping.offered):
-            self._epochs = (*self._epochs[-_MOST_EPOCHS:], epoch)
+        self._note_epoch(Epoch(read.number, self.origin(snapshot.position), snapshot.mapping, snapshot.vocabulary))
+        if previous is not None and (is_doubtful(previous) or previous.tree != snapshot.tree):
+            self._keys.all_due()
         if is_doubtful(snapshot):
             for of in self._keys.sets.values():
                 for key in of.keys.values():
@@ -89,6 +88,12 @@ class Watching:
                 if given in baselines:
                     yield from self._observe_key(key, snapshot, baselines[given].released, changed, read)
 
+    def _note_epoch(self, epoch: Epoch) -> None:
+        latest = self._epochs[-1] if self._epochs else None
+        if latest is None or (latest.origin, latest.mapping.offered) != (epoch.origin, epoch.mapping.offered):
+            self._epochs = (*self._epochs[-_MOST_EPOCHS:], epoch)
+            self._keys.all_due()
+
     def _observe_key(
         self,
         key: Key,
@@ -104,18 +109,19 @@ class Watching:
         predicates = [clause.predicate() for clause in selection.clauses]
         unreadable = set(unreadable_in(snapshot))
         absences = dict(key.absences)
+        touched = False
         for some in sliced(changed):
             for tenant in some:
-                if tenant not in released:
-                    absences.pop(tenant, None)
-                    continue
                 found = snapshot.tenants.get(tenant)
-                if tenant in unreadable or (found is not None and all(meets(found) for meets in predicates)):
+                selected = found is not None and all(meets(found) for meets in predicates)
+                if tenant not in released or selected or tenant in unreadable:
                     absences.pop(tenant, None)
                 else:
                     absences.setdefault(tenant, read)
+                touched = touched or selected or tenant in released
             yield
         key.absences = absences
+        key.is_due = key.is_due or touched
 
     def _refuse_unknown_identity(self, snapshot: Snapshot) -> None:
         known = snapshot.mapping.names

@@ -85,6 +85,11 @@ class PostgreSQLFeed:
         return "postgresql"
 
     @property
+    def is_told(self) -> bool:
+        """Whether it hears of a commit when it happens: nothing else is a change for sure."""
+        return True
+
+    @property
     def identity(self) -> str | None:
         """The database, as the names of sources begin."""
         return self._identity

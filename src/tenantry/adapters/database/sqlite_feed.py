@@ -34,6 +34,11 @@ class SQLiteFeed:
         return "sqlite"
 
     @property
+    def is_told(self) -> bool:
+        """Whether it hears of a commit when it happens."""
+        return False
+
+    @property
     def identity(self) -> str | None:
         """The file, as the names of sources begin."""
         return self._file

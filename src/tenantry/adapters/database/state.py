@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import (
@@ -46,6 +46,7 @@ from tenantry.core.errors import (
 )
 from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetName
+from tenantry.core.live import LiveName
 from tenantry.service.state import Changes, EventQuery, Remembered, SetChange, Whole
 
 T = TypeVar("T")
@@ -61,6 +62,13 @@ _LATEST = 253_402_300_800.0
 """The end of the year 9999, in seconds of the ledger's clock."""
 
 _ROWS_AT_ONCE = 5000
+_NUDGE = (
+    "INSERT INTO {of}nudge AS known (namespace, application_set, number, digest, at) "
+    "VALUES (:namespace, :application_set, 1, :digest, :now) "
+    "ON CONFLICT (namespace, application_set) DO UPDATE "
+    "SET number = known.number + 1, digest = excluded.digest, at = excluded.at "
+    "WHERE known.digest <> excluded.digest OR known.at <= :before RETURNING number"
+)
 _ONE = 1
 """The id of the only row of `ledger`."""
 
@@ -131,6 +139,8 @@ class StateStore:
         self._database = database
         self._now = now
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
+        of = f"{database.schema}." if database.schema else ""
+        self._nudge = text(_NUDGE.format(of=of))
         self._sets: dict[SetName, int] = {}
         self._inputs: dict[tuple[int, Input], int] = {}
 
@@ -154,6 +164,18 @@ class StateStore:
     async def writes(self) -> int:
         """Return how often it was written to."""
         return await self._aside(lambda: self._in_transaction(_writes), 1)
+
+    async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
+        """Count a nudge of an ApplicationSet; None if one of this digest was counted less than `lately` seconds ago."""
+        values = {**name._asdict(), "digest": digest, "now": now, "before": now - lately}
+        return await self._aside(
+            lambda: self._in_transaction(lambda connection: self._counted(connection, values)), _MOST_STATEMENTS
+        )
+
+    def _counted(self, connection: Connection, values: Mapping[str, object]) -> int | None:
+        self._database.still_there()
+        number: int | None = connection.execute(self._nudge, values).scalar_one_or_none()
+        return number
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives."""

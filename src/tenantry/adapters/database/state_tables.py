@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The latest migration: a database that stands there needs no Alembic."""
 
 VERSION_TABLE = "schema_version"
@@ -72,6 +72,18 @@ NAME = Table(
     sqlite_with_rowid=False,
 )
 """The name of each tenant at its first release."""
+
+NUDGE = Table(
+    "nudge",
+    METADATA,
+    Column("namespace", Text, primary_key=True),
+    Column("application_set", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How often each ApplicationSet of the cluster was told of a change, and of which one last."""
 
 EVENT = Table(
     "event",

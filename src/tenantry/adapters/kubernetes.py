@@ -1,0 +1,195 @@
+"""ApplicationSets in Kubernetes, through lightkube: seen, watched, and asked for another pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+from lightkube import ApiError, AsyncClient, KubeConfig
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.core.exceptions import ConfigError
+from lightkube.core.resource import ApiInfo, NamespacedResourceG, ResourceDef
+from lightkube.types import PatchType
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tenantry.core.errors import ClusterDenied, ClusterError, ConfigurationError
+from tenantry.core.live import REFRESH, LiveName, LiveSet, live_set
+from tenantry.service.following import Gone, Listed, Seen
+
+_PAGE = 100
+"""ApplicationSets asked for at once."""
+
+_WATCHED = 240
+"""Seconds after which the server ends a watch, which then goes on where it was."""
+
+_SILENT = _WATCHED + 60.0
+"""Seconds without an event after which a watch begins anew with a list: the connection may be dead."""
+
+_MANAGER = "tenantry"
+_EXEC = "client.authentication.k8s.io/"
+
+
+class _Metadata(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resourceVersion: str = ""  # noqa: N815 -- Kubernetes' name
+
+
+class _Status(msgspec.Struct):
+    """Not `resources`, which may be a megabyte."""
+
+    conditions: list[dict[str, Any]] | None = None
+    resourcesCount: int | None = None  # noqa: N815 -- Argo CD's name
+
+
+class _Spec(msgspec.Struct):
+    generators: list[dict[str, Any]] | None = None
+
+
+class ApplicationSet(NamespacedResourceG, msgspec.Struct):
+    """As much of an ApplicationSet as is looked at."""
+
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status | None = None
+
+
+ApplicationSet._api_info = ApiInfo(  # noqa: SLF001 -- how lightkube is told of a resource
+    ResourceDef("argoproj.io", "v1alpha1", "ApplicationSet"),
+    "applicationsets",
+    ["get", "list", "global_list", "watch", "global_watch", "patch"],
+)
+
+
+class Kubernetes:
+    """ApplicationSets of one cluster; raises ClusterError and nothing else."""
+
+    def __init__(self, config: SingleConfig) -> None:
+        """Talk to the cluster of `config`; nothing is connected yet. Raises ConfigurationError."""
+        try:
+            self._client = AsyncClient(config, field_manager=_MANAGER)
+        except (ConfigError, OSError, ValueError, AssertionError) as error:
+            raise _unusable(error) from None
+
+    async def watch(self, namespace: str) -> AsyncGenerator[Seen, None]:
+        """Give all of a namespace, or of every one for `*`, then what happens to them; raises ClusterError.
+
+        Ends when nothing happened for so long that the connection may be dead. It goes on after no error, not even
+        one that says that the position is too old: lightkube would, and miss whatever was deleted in between.
+        """
+        with _translating():
+            listing = self._client.list(ApplicationSet, namespace=namespace, chunk_size=_PAGE)
+            found = [_live(one) async for one in listing]
+            yield Listed(found)
+            events = self._client.watch(
+                ApplicationSet,
+                namespace=namespace,
+                server_timeout=_WATCHED,
+                resource_version=listing.resourceVersion,
+            ).__aiter__()
+            while True:
+                try:
+                    async with asyncio.timeout(_SILENT):
+                        kind, one = await anext(events)
+                except (TimeoutError, StopAsyncIteration):
+                    return
+                live = _live(one)
+                yield Gone(live.name) if kind == "DELETED" else live
+
+    async def refresh(self, name: LiveName, value: str) -> None:
+        """Set the annotation for which Argo CD makes a pass, and nothing else; raises ClusterError."""
+        with _translating():
+            await self._client.patch(
+                ApplicationSet,
+                name.application_set,
+                {"metadata": {"annotations": {REFRESH: value}}},
+                namespace=name.namespace,
+                patch_type=PatchType.MERGE,  # custom resources take no strategic one
+            )
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        await self._client.close()
+
+
+def _live(found: ApplicationSet) -> LiveSet:
+    return live_set(msgspec.to_builtins(found))
+
+
+class _translating:  # noqa: N801 -- read as a verb
+    """Turn what goes wrong with a request into ClusterError; not `contextmanager`, which no generator can leave."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ApiError):
+            raise _refused(error) from error
+        if isinstance(error, httpx2.HTTPStatusError):
+            raise ClusterError(
+                f"The Kubernetes API server answers with status {error.response.status_code}."
+            ) from error
+        if isinstance(error, httpx2.HTTPError | OSError):
+            raise ClusterError(f"The Kubernetes API server cannot be reached ({type(error).__name__}).") from error
+        if isinstance(error, ConfigError | msgspec.MsgspecError):
+            raise ClusterError(f"The Kubernetes API server cannot be used ({type(error).__name__}).") from error
+
+
+def _refused(error: ApiError) -> ClusterError:
+    code, reason = error.status.code, error.status.reason or "no reason given"
+    if code in (_UNAUTHORIZED, _FORBIDDEN):
+        return ClusterDenied(f"The Kubernetes API server refuses tenantry ({code} {reason}).")
+    if code == _NOT_FOUND:
+        return ClusterError(
+            "The ApplicationSet, or the kind ApplicationSet, is not there (404).",
+            remedy="If Argo CD is in another namespace, give it as kubernetes.namespaces.",
+        )
+    return ClusterError(f"The Kubernetes API server refuses ({code} {reason}).")
+
+
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+
+
+def of_service_account() -> Kubernetes:
+    """Return the cluster that this pod is in; raises ConfigurationError."""
+    try:
+        return Kubernetes(_single(KubeConfig.from_service_account()))
+    except (ConfigError, OSError, KeyError) as error:
+        raise _unusable(error) from None
+
+
+def of_kubeconfig(path: Path) -> Kubernetes:
+    """Return the cluster of a kubeconfig's current context; raises ConfigurationError."""
+    try:
+        document = YAML(typ="safe").load(path.read_text("utf-8"))
+        return Kubernetes(_single(KubeConfig.from_dict(_with_known_exec(document), path)))
+    except (ConfigError, OSError, YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unusable(error) from None
+
+
+def _single(config: KubeConfig) -> SingleConfig:
+    found: SingleConfig | None = config.get()
+    if found is None or found.user is None:
+        raise ConfigError("no user")
+    return found
+
+
+def _with_known_exec(document: dict[str, Any]) -> dict[str, Any]:
+    """Name the version of credential plugins that lightkube knows: what they answer is the same in v1."""
+    for user in document.get("users") or []:
+        plugin = user.get("user", {}).get("exec")
+        if plugin and plugin.get("apiVersion") == f"{_EXEC}v1":
+            plugin["apiVersion"] = f"{_EXEC}v1beta1"
+    return document
+
+
+def _unusable(error: BaseException) -> ConfigurationError:
+    return ConfigurationError(
+        [f"kubernetes.kubeconfig, or the pod's ServiceAccount, cannot be used ({type(error).__name__})."]
+    )
