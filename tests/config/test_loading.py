@@ -18,7 +18,8 @@ from tenantry.core.secret import Secret
 
 URL = "postgresql://tenantry@db/organization"
 SECTIONS = (
-    "admin, data, defaults, fields, guard, log, metrics, naming, notify, server, snapshot, source, state, tokens, views"
+    "admin, data, defaults, fields, guard, kubernetes, log, metrics, naming, notify, server, snapshot, source, state, "
+    "tokens, views"
 )
 KNOWN_VARIABLES = [setting.env for setting in SETTINGS]
 TOKENS_AND_PASSWORDS = ("DB_PASSWORD", "AUTH_TOKEN", "TENANTRY_ADMIN_TOKEN")

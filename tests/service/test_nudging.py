@@ -507,7 +507,7 @@ async def test_a_watch_that_is_lost_begins_anew_with_a_list_and_is_told_of_once(
         async with asyncio.timeout(20):
             while made.cluster.watches < 3:
                 await asyncio.sleep(0.01)
-            assert not made.nudger.following.is_whole
+            assert isinstance(made.nudger.following.problems["argocd"], ClusterDenied)
             made.cluster.seen.put_nowait(Listed([application_set()]))
             made.cluster.seen.put_nowait(application_set())
             while "cluster_back" not in made.here.seen.events:
@@ -547,7 +547,12 @@ def test_an_input_is_known_unless_argo_cd_fills_it_in_or_may_write_its_numbers_o
 
 
 def test_a_document_without_anything_is_understood_as_using_nobody() -> None:
-    for document in ({}, {"spec": None}, {"spec": {"generators": [None, {"matrix": None}, {"plugin": {}}]}}):
+    documents: list[dict[str, Any]] = [
+        {},
+        {"spec": None},
+        {"spec": {"generators": [None, {"matrix": None}, {"plugin": {}}]}},
+    ]
+    for document in documents:
         live = live_set(document)
         assert live.asking(["tenantry"]) is None
         assert replace(live, failure="x").refusal is None

@@ -267,6 +267,7 @@ def test_a_successor_takes_the_socket_over_once_the_service_before_has_ended(
     before = serving(environment(file, **data))
     after = serving(environment(file, **data))
     path = tmp_path / "shared" / "admin.sock"
+    eventually(lambda: bool(events(after, "admin_socket_unavailable")), within=30, what="The log line")
     assert [event["reason"] for event in events(after, "admin_socket_unavailable")] == ["another process uses it"]
 
     assert before.stop() == 0

@@ -11,11 +11,23 @@ from tenantry.cli.options import SettingsSource, settings_options
 from tenantry.cli.output import MANIFEST_FORMATS, print_manifests
 from tenantry.config.settings import Settings
 from tenantry.core.manifests import PODINFO, Known, Origin, Wanted, application_sets
+from tenantry.core.rights import rights
 from tenantry.core.sharding import MOST_SHARDS
 from tenantry.core.trigger import trigger_sql
 
 _DEFAULT = Wanted()
 _MOST_SECONDS = 86400
+
+
+manifests_output = click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(MANIFEST_FORMATS),
+    default="yaml",
+    show_default=True,
+    help="How to print.",
+)
 
 
 @click.group()
@@ -82,15 +94,7 @@ def manifests() -> None:
     help="What an Application deployed is deleted once somebody confirmed it in Argo CD.",
 )
 @settings_options
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(MANIFEST_FORMATS),
-    default="yaml",
-    show_default=True,
-    help="How to print.",
-)
+@manifests_output
 def applicationset(
     pairs: tuple[str, ...],
     source: SettingsSource,
@@ -137,6 +141,24 @@ def trigger(source: SettingsSource, table: str | None) -> None:
     if table is None and settings.source.query is not None:
         raise click.UsageError("Name a table that source.query reads: --table.")
     click.echo(trigger_sql(table or settings.source.table, settings.source.channel), nl=False)
+
+
+@manifests.command("rbac")
+@click.option("--name", default="tenantry", show_default=True, help="The ServiceAccount of tenantry's pods.")
+@click.option("--namespace", default="tenantry", show_default=True, help="Where it is.")
+@settings_options
+@manifests_output
+def rbac(source: SettingsSource, name: str, namespace: str, form: str) -> None:
+    """Print what lets tenantry tell Argo CD of changes: to see ApplicationSets, and to set one annotation of theirs.
+
+    A Role for each of kubernetes.namespaces, and an admission policy, without which whoever may set an annotation may
+    change the rest, too. Needs Kubernetes 1.30.
+
+    \b
+    Example:
+      tenantry manifests rbac --namespace tenantry | kubectl apply -f -
+    """
+    print_manifests(rights(name, namespace, source.load().kubernetes.namespaces), form)
 
 
 def _input(pairs: tuple[str, ...]) -> dict[str, object]:
