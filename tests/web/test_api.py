@@ -14,7 +14,7 @@ from tests.web.harness import Reply, ask, door
 pytestmark = pytest.mark.anyio
 
 ADMIN_PATHS = {f"/api/admin/v1/{path}" for path in ("tenants", "tenants/{id}", "quarantine")}
-ADMIN_PATHS |= {"/api/admin/v1/refresh"}
+ADMIN_PATHS |= {"/api/admin/v1/refresh", "/api/admin/v1/status"}
 ADMIN_PATHS |= {"/api/admin/v1/guard", "/api/admin/v1/guard/application-sets/{name}", "/api/admin/v1/guard/history"}
 ADMIN_PATHS |= {f"/api/admin/v1/guard/{verb}" for verb in ("approve", "withdraw", "freeze", "unfreeze", "pin", "unpin")}
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}

@@ -19,6 +19,7 @@ from tenantry.cli.manifests import manifests
 from tenantry.cli.query import query
 from tenantry.cli.reaching import ServiceUnreachable
 from tenantry.cli.serve import serve
+from tenantry.cli.status import status
 from tenantry.cli.tenants import tenants
 from tenantry.core.errors import ConfigurationError, SourceError, StateError, TenantryError
 
@@ -32,12 +33,12 @@ def commands() -> None:
 
     tenantry answers the ApplicationSet plugin generator. Begin with `tenantry demo`; then `tenantry check` and
     `tenantry query` on your own database, `tenantry compare` against what you run today, and `tenantry serve`.
-    `tenantry manifests` prints what Argo CD needs, `tenantry tenants` asks the running service about a tenant,
-    `tenantry guard` looks at the removals that it holds and approves them.
+    `tenantry manifests` prints what Argo CD needs, `tenantry status` shows how the running service stands, `tenantry
+    tenants` asks it about a tenant, `tenantry guard` looks at the removals that it holds and approves them.
     """
 
 
-for command in (serve, demo, check, query, compare, manifests, tenants, guard):
+for command in (serve, demo, check, query, compare, manifests, status, tenants, guard):
     commands.add_command(command)
 
 

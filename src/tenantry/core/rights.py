@@ -13,6 +13,7 @@ from tenantry.core.live import REFRESH
 _GROUP = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _VERBS = ["get", "list", "watch", "patch"]
+_IS_THE_SAME = "variables.before[one] == variables.after[one]"
 _REASON = f"tenantry may change the annotation {REFRESH} of an ApplicationSet, and nothing else."
 
 Document = dict[str, object]
@@ -53,9 +54,8 @@ def _policy(name: str, namespace: str) -> Iterator[Document]:
             f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
             for field, empty in (("labels", "{}"), ("finalizers", "[]"), ("ownerReferences", "[]"))
         ),
-        f"variables.after.all(name, name == '{REFRESH}' || (name in variables.before && "
-        "variables.before[name] == variables.after[name]))",
-        f"variables.before.all(name, name == '{REFRESH}' || name in variables.after)",
+        f"variables.after.all(one, one == '{REFRESH}' || (one in variables.before && {_IS_THE_SAME}))",
+        f"variables.before.all(one, one == '{REFRESH}' || one in variables.after)",
     ]
     yield {
         "apiVersion": _ADMISSION,

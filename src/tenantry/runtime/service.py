@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import tenantry
 from tenantry.adapters.logs import LogObserver, LogWriter, start_log
 from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.adapters.unix import PrivateSocket, SocketUnavailable
@@ -31,6 +32,7 @@ from tenantry.service.observing import Observers
 from tenantry.service.overview import Overview
 from tenantry.service.refreshing import Refresher
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.status import Status
 from tenantry.web.admin import ReadNow
 from tenantry.web.app import AdminGate, Framework, FrontDoor
 from tenantry.web.asgi import App, Scope
@@ -45,10 +47,10 @@ _LEAVING = 5.0
 """Seconds for each thing that is to end with the service."""
 
 
-def _framework(overview: Overview, desk: GuardDesk | None, read_now: ReadNow) -> App:
+def _framework(overview: Overview, desk: GuardDesk | None, read_now: ReadNow, status: Status) -> App:
     from tenantry.web.api import api
 
-    framework: App = api(overview, desk, read_now)
+    framework: App = api(overview, desk, read_now, status)
     return framework
 
 
@@ -84,6 +86,7 @@ class Service:
         self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
         self._refresher: Refresher | None = None
+        self._feeder: Feeder | None = None
         self._stop = asyncio.Event()
         self._drain_over = asyncio.Event()
 
@@ -100,7 +103,10 @@ class Service:
         )
         overview = Overview(self.snapshots, lambda: self._answering.counts)
         desk = self._guard.desk if self._guard else None
-        framework = Framework(lambda: _framework(overview, desk, self.read_now))
+        require = self._guard.guarding.require if self._guard else self.snapshots.current
+        ledger = self._guard.ledger if self._guard else None
+        status = Status(tenantry.__version__, overview, require, ledger, lambda: self._feeder, self.nudger)
+        framework = Framework(lambda: _framework(overview, desk, self.read_now, status))
         over_tcp = AdminGate(framework, self._observer, self._admit)
         # The mode of the socket is the guard: who can open it is the service's own user, or root.
         over_socket = AdminGate(framework, self._observer, lambda _: None)
@@ -158,7 +164,7 @@ class Service:
         if self._feed is None:
             await refresher.run()
             return
-        feeder = Feeder(self._feed, refresher, self._observer, self._clock)
+        feeder = self._feeder = Feeder(self._feed, refresher, self._observer, self._clock)
         refresher.proving = feeder.proven
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feeder.run())

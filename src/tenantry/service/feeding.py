@@ -80,6 +80,16 @@ class Feeder:
         self._changed_at = math.inf
         self._looked_at = -math.inf
 
+    @property
+    def name(self) -> str:
+        """What the feed is called."""
+        return self._feed.name
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether changes are heard of now."""
+        return not self._failures and self._looked_at > -math.inf
+
     def proven(self, source: str, began: float) -> float | None:
         """Return until when it is proven that no tenant of a source has changed since a read that began then."""
         identity = self._feed.identity

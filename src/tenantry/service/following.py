@@ -68,7 +68,7 @@ class Following:
         """
         self._cluster = cluster
         self._observer = observer
-        self._namespaces = namespaces
+        self.namespaces = namespaces
         self._config_maps = config_maps
         self._changed = changed
         self._live: dict[str, dict[LiveName, LiveSet]] = {}
@@ -83,12 +83,12 @@ class Following:
     @property
     def is_whole(self) -> bool:
         """Whether the ApplicationSets of every namespace can be seen now."""
-        return len(self.problems) == len(self._namespaces) and not any(self.problems.values())
+        return len(self.problems) == len(self.namespaces) and not any(self.problems.values())
 
     async def run(self) -> None:
         """Follow for ever; begin anew whenever a watch is lost."""
         async with asyncio.TaskGroup() as tasks:
-            for namespace in self._namespaces:
+            for namespace in self.namespaces:
                 tasks.create_task(self._follow(namespace))
 
     async def _follow(self, namespace: str) -> None:

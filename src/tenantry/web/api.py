@@ -16,17 +16,24 @@ import tenantry
 from tenantry.core.errors import InternalError, MethodNotAllowed, NoSuchPath
 from tenantry.service.desk import GuardDesk
 from tenantry.service.overview import Overview
+from tenantry.service.status import Status
 from tenantry.web.admin import ReadNow, add_admin
 from tenantry.web.failures import JSON, error_body
 from tenantry.web.guard import add_guard
 from tenantry.web.page import DOCS_PAGE
 from tenantry.web.schema import COMPONENTS, PATHS
+from tenantry.web.status import add_status
 
 
-def api(overview: Overview, guard: GuardDesk | None = None, read_now: ReadNow | None = None) -> FastAPI:
-    """Return the framework's application, which shows `overview` to admins, and lets them speak to the `guard`.
+def api(
+    overview: Overview,
+    guard: GuardDesk | None = None,
+    read_now: ReadNow | None = None,
+    status: Status | None = None,
+) -> FastAPI:
+    """Return the framework's application, which shows `overview` and `status` to admins.
 
-    `read_now` reads the tenants.
+    It lets them speak to the `guard`; `read_now` reads the tenants.
     """
     app = FastAPI(
         title="tenantry",
@@ -40,6 +47,7 @@ def api(overview: Overview, guard: GuardDesk | None = None, read_now: ReadNow | 
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
     add_admin(app, overview, read_now)
     add_guard(app, guard)
+    add_status(app, status)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _refused)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

@@ -1,0 +1,82 @@
+"""`tenantry status`: how it all stands, at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import msgspec
+
+from tenantry.cli.output import output_option, plain, print_document, print_table
+from tenantry.cli.reaching import AdminApi, ServiceUnreachable, reaching_options
+
+_COLUMNS = ("applicationset", "namespace", "consumer", "tenants", "applications", "held", "answered", "told", "problem")
+
+
+@click.command()
+@reaching_options
+@output_option
+def status(*, api: AdminApi, form: str) -> None:
+    """Show how it all stands: the snapshot, how changes are heard and told, and each ApplicationSet that uses tenantry.
+
+    Ends with 1 while nobody can be answered.
+
+    \b
+    Example:
+      tenantry status
+      tenantry status -o json
+    """
+    try:
+        found: dict[str, Any] = msgspec.json.decode(api.get("status", {}), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ServiceUnreachable(f"What answers at {api} is not tenantry, or another version of it.") from error
+    if form != "table":
+        print_document(found, form)
+    else:
+        for line in _lines(found):
+            click.echo(plain(line))
+        print_table(_COLUMNS, [_row(one) for one in found["application_sets"]])
+    if found["problem"]:
+        click.echo(f"warning: ApplicationSets are not answered now. {plain(found['problem'])}", err=True)
+        raise SystemExit(1)
+
+
+def _lines(found: Mapping[str, Any]) -> list[str]:
+    snapshot, feed, cluster = found["snapshot"], found["feed"], found["cluster"]
+    lines = [f"tenantry {found['version']}"]
+    if snapshot is None:
+        lines.append("Tenants: not read yet.")
+    else:
+        lines.append(
+            f"Tenants: {snapshot['tenants']} served, {snapshot['retired']} retired, {snapshot['quarantined']} rows in "
+            f"quarantine; read {snapshot['age_seconds']:.0f} s ago."
+        )
+    if feed is None:
+        lines.append("Changes are found by the timer.")
+    else:
+        lines.append(f"Changes are {'heard' if feed['is_heard'] else 'NOT heard now'} ({feed['name']}).")
+    if cluster is None:
+        lines.append("Argo CD polls: there is no access to a cluster.")
+    for one in cluster or []:
+        where = "every namespace" if one["namespace"] == "*" else f"namespace {one['namespace']}"
+        lines.append(
+            f"Argo CD is told of changes in {where}." if not one["problem"] else f"In {where}: {one['problem']}"
+        )
+    return lines
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, object]:
+    pending, last = one["pending_seconds"], one["last_nudge_seconds"]
+    told = f"waits {pending:.0f} s" if pending is not None else "" if last is None else f"{last:.0f} s ago"
+    return {
+        "applicationset": one["application_set"],
+        "namespace": one["namespace"] or "",
+        "consumer": one["consumer"] or "",
+        "tenants": "" if one["tenants"] is None else str(one["tenants"]),
+        "applications": "" if one["applications"] is None else str(one["applications"]),
+        "held": str(one["held"]),
+        "answered": (one["last_answer"] or "")[:19].replace("T", " "),
+        "told": told,
+        "problem": one["problem"] or "",
+    }

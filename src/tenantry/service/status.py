@@ -1,0 +1,177 @@
+"""How it all stands, at a glance: the source, how changes are heard and told, and each ApplicationSet that uses us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tenantry.core.errors import ClusterError, NotReady
+from tenantry.core.ledger import SetLedger, SetName
+from tenantry.service.facts import SnapshotFacts
+from tenantry.service.feeding import Feeder
+from tenantry.service.ledger import Ledger, held_in
+from tenantry.service.nudging import Nudger, Told
+from tenantry.service.overview import Overview
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How changes are heard of."""
+
+    name: str
+    is_heard: bool
+    """Whether they are now; tenants are read by the timer all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceStatus:
+    """A namespace whose ApplicationSets are told of changes."""
+
+    namespace: str
+    """`*` for every one."""
+
+    problem: str | None
+    """Why they cannot be seen now; null while they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """An ApplicationSet that asked, or that is in the cluster and uses us."""
+
+    application_set: str
+    consumer: str | None
+    """Whose token it asks with; null where it never asked."""
+
+    namespace: str | None
+    """Where it is in the cluster; null where it was not seen there."""
+
+    tenants: int | None
+    """How many it was last answered with; null where nothing is remembered."""
+
+    held: int
+    """Removals that wait for somebody's word."""
+
+    last_answer: datetime | None
+    last_nudge_seconds: float | None
+    """Since it was last told of a change; null where this process never told it."""
+
+    pending_seconds: float | None
+    """For how long it should have been told of a change, and was not."""
+
+    applications: int | None
+    """How many Argo CD counts as its own."""
+
+    problem: str | None
+    """What its condition `ErrorOccurred` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """How it all stands."""
+
+    version: str
+    snapshot: SnapshotFacts | None
+    """Null before the first read."""
+
+    problem: str | None
+    """Why no ApplicationSet is answered now; null while they are."""
+
+    feed: FeedStatus | None
+    """Null where tenants are read by the timer alone."""
+
+    cluster: Sequence[NamespaceStatus] | None
+    """Null without access to a cluster: then Argo CD polls."""
+
+    application_sets: Sequence[SetStatus]
+
+
+class Status:
+    """Looks at everything, and changes nothing."""
+
+    def __init__(
+        self,
+        version: str,
+        overview: Overview,
+        require: Callable[[], object],
+        ledger: Ledger | None,
+        feeder: Callable[[], Feeder | None],
+        nudger: Nudger | None,
+    ) -> None:
+        """Look at these; `require` raises NotReady while nobody could be answered."""
+        self._version = version
+        self._overview = overview
+        self._require = require
+        self._ledger = ledger
+        self._feeder = feeder
+        self._nudger = nudger
+
+    def facts(self) -> StatusFacts:
+        """Return how it stands now."""
+        problem, snapshot = None, None
+        try:
+            self._require()
+        except NotReady as error:
+            problem = error.message
+        with suppress(NotReady):
+            snapshot = self._overview.snapshot()
+        feeder, nudger = self._feeder(), self._nudger
+        return StatusFacts(
+            version=self._version,
+            snapshot=snapshot,
+            problem=problem,
+            feed=None if feeder is None else FeedStatus(feeder.name, feeder.is_heard),
+            cluster=None if nudger is None else _namespaces(nudger),
+            application_sets=self._sets(),
+        )
+
+    def _sets(self) -> list[SetStatus]:
+        told = [] if self._nudger is None else self._nudger.told()
+        ledgers = {} if self._ledger is None else self._ledger.sets
+        asked = {name.application_set for name in ledgers}
+        found = [_without_ledger(one) for one in told if one.live.name.application_set not in asked]
+        for name, own in ledgers.items():
+            there = [one for one in told if one.live.name.application_set == name.application_set]
+            found += [_set_status(name, own, one) for one in there] or [_set_status(name, own, None)]
+        return sorted(found, key=lambda one: (one.application_set, one.namespace or "", one.consumer or ""))
+
+
+def _namespaces(nudger: Nudger) -> list[NamespaceStatus]:
+    not_yet = ClusterError("The ApplicationSets have not been listed yet.")
+    problems = nudger.following.problems
+    return [
+        NamespaceStatus(namespace, None if (error := problems.get(namespace, not_yet)) is None else error.message)
+        for namespace in nudger.following.namespaces
+    ]
+
+
+def _set_status(name: SetName, own: SetLedger, told: Told | None) -> SetStatus:
+    return SetStatus(
+        application_set=name.application_set,
+        consumer=name.consumer,
+        namespace=None if told is None else told.live.name.namespace,
+        tenants=sum(len(one.released) for one in own.baselines.values()),
+        held=held_in(own),
+        last_answer=datetime.fromtimestamp(own.last, UTC) if own.last else None,
+        last_nudge_seconds=None if told is None else told.last,
+        pending_seconds=None if told is None else told.pending,
+        applications=None if told is None else told.live.applications,
+        problem=None if told is None else told.live.failure,
+    )
+
+
+def _without_ledger(told: Told) -> SetStatus:
+    live = told.live
+    return SetStatus(
+        application_set=live.name.application_set,
+        consumer=None,
+        namespace=live.name.namespace,
+        tenants=None,
+        held=0,
+        last_answer=None,
+        last_nudge_seconds=told.last,
+        pending_seconds=told.pending,
+        applications=live.applications,
+        problem=live.failure,
+    )
