@@ -61,7 +61,7 @@ class World(People):
         self.loop = asyncio.new_event_loop()
         self.policy = policy(how.mode, how.settle, identity=(IDENTITY,))
         self.model = Judge(self.policy)
-        self.process = self.edits = 0
+        self.process = self.edits = self.refusals = 0
         self.lsn = 1 << 30
         self.silent: set[int] = set()
         self.prepared: dict[tuple[SetName, str], tuple[int, Reply]] = {}
@@ -155,6 +155,35 @@ class World(People):
         self.retype(a, b)
         self.settle(a, b)
 
+    def foresee(self, a: int, b: int) -> None:
+        """Look ahead, which records nothing, and then ask: who was told had reason to be, and who was not had none."""
+        guarding, ledger = self.here.guarding, self.here.ledger
+        before, written = dict(ledger.sets), len(self.here.store.written)
+        try:
+            self.run(guarding.foreseeing.look({name.application_set: False for name in before}))
+        except NotReady:
+            return
+        if any(ledger.sets[name] is not own for name, own in before.items()) or len(self.here.store.written) != written:
+            raise Broken("looking ahead was recorded")
+        name, parameters = REQUESTS[a % len(REQUESTS)]
+        given = text_of({key: value for key, value in parameters.items() if key != "allowEmpty"})
+        known = before.get(name)
+        if known is None or given not in known.known() or self.here.store.broken is not None:
+            return
+        key = guarding._keys.key(name, given)
+        if key.is_due and key.difference is None:
+            return  # It settles, or could not be looked at: it is looked at again with the next read.
+        allows_empty = bool(parameters.get("allowEmpty"))
+        if allows_empty != (key.asked > 0 and key.allow_empty):
+            return
+        foreseen, refusals = key.difference is not None, self.refusals
+        self._ask(name, parameters)
+        after = self.here.own(name).baselines.get(given)
+        if self.refusals == refusals and after is not None:
+            changed = after.released != known.baselines[given].released
+            if changed != foreseen:
+                raise Broken(f"{name} {given} is answered otherwise: {changed}; that was foreseen: {foreseen}")
+
     def ask_otherwise(self, a: int, b: int) -> None:
         self._ask(*EDITED[a % len(EDITED)])
 
@@ -183,9 +212,11 @@ class World(People):
             good = prepared is not None and prepared.ticket.is_good() and number < self.model.read.number
             reply = self.run(self.here.reply(parameters, name))
         except EditedInput:
+            self.refusals += 1
             self.model.refused(*key, parameters, self.here.ledger.now())
             return
         except (NotReady, RequestRefused):
+            self.refusals += 1
             return
         failing = self.here.store.broken is not None
         if good and prepared is not None and not failing and prepared.answer.body != reply.answer.body:
@@ -267,6 +298,7 @@ ACTIONS: dict[str, int] = {
     # time, reads and requests
     "ask": 20,
     "ask_again": 5,
+    "foresee": 14,
     "poll": 14,
     "settle": 18,
     "lose": 22,

@@ -20,6 +20,7 @@ OF_SERVICE = (
     *(f"tests/guard/test_{which}.py" for which in ("attacks", "words", "interleaved")),
     *("tests/adapters/test_state.py", "-k", "not postgresql and not pgbouncer"),
 )
+OF_NUDGES = ("tests/service/test_nudging.py", "tests/service/test_nudging_for_long.py")
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
@@ -42,6 +43,7 @@ CIRCUMSTANCES, KEYS, DRIVING, REGARDING = (
     "service/regarding",
 )
 APPROVING, STORE, DOCUMENTS = "service/approving", "adapters/database/state", "adapters/database/state_documents"
+FORESEEING, NUDGING, LIVE = "service/foreseeing", "service/nudging", "core/live"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -141,6 +143,23 @@ FAULTS = (
     Fault("holds are forgotten with the process", DOCUMENTS, "tuple(ledger.holds.values()),", "(),", OF_SERVICE),
     Fault("two writers overwrite one another", STORE, "LEDGER.c.id == _ONE, LEDGER.c.writes == writes", "LEDGER.c.id == _ONE", OF_SERVICE),
     Fault("who leaves stays in the store", STORE, "self._database.drop(connection, inputs[number, given], list(tenants))", "pass", OF_SERVICE),
+    Fault("who is touched by a read is not looked at", WATCHING, "key.is_due = key.is_due or touched", "pass", OF_NUDGES),
+    Fault("who is spoken of is not looked at", KEYS, "            for key in of.keys.values():\n                key.is_due = True\n\n    def all_due", "            return\n\n    def all_due", OF_NUDGES),
+    Fault("what was foreseen excuses another configuration", FORESEEING, "key.absences = {**going, **decision.absences}", "key.absences = key.judged = {**going, **decision.absences}", OF_NUDGES),
+    Fault("who is foreseen to leave begins to settle anew", FORESEEING, "{**going, **decision.absences}", "decision.absences", OF_NUDGES),
+    Fault("what settles is not looked at again", FORESEEING, "key.is_due = key.is_due or decision.settling", "pass", OF_NUDGES),
+    Fault("a hold is told", FORESEEING, "if not (decision.put or decision.dropped):", "if not (decision.put or decision.dropped or decision.kept):", OF_NUDGES),
+    Fault("allowEmpty of the live spec is not known", FORESEEING, "else allows_empty\n", "else False\n", OF_NUDGES),
+    Fault("the same value twice", MEMORY, "return await self._store.nudge(name, digest, ", "return 1 if await self._store.nudge(name, digest, ", OF_NUDGES)._replace(wrong="return (await self._store.nudge(name, digest, self.now(), 0.0)) and 1\n        return await self._store.nudge(name, digest, "),
+    Fault("every change is told though nobody asked since", NUDGING, "return sent is not None and bool(differences)", "return False and bool(differences)", OF_NUDGES),
+    Fault("who does not ask is told as often as one looks", NUDGING, "progress.next = self._clock.monotonic() + wait", "progress.next = self._clock.monotonic() + 0 * wait", OF_NUDGES),
+    Fault("who does not ask is never told again", NUDGING, "if progress.digest.startswith(_REFUSED):", "if True:", OF_NUDGES),
+    Fault("a nudge that failed is taken as sent", NUDGING, "        except (ClusterError, NotReady) as error:\n            self._failed(name, progress, error)", "        except (ClusterError, NotReady):\n            progress.sent = self._clock.monotonic()\n            progress.next = math.inf", OF_NUDGES),
+    Fault("nobody is told after an outage of ours", NUDGING, "if not live.failed_by_plugin:", "if True:", OF_NUDGES),
+    Fault("what only people mend is told again and again", NUDGING, "            wait = math.inf\n", "            wait = 1.0\n", OF_NUDGES),
+    Fault("other plugins' ApplicationSets are told", LIVE, "one.config_map in config_maps)", "True)", OF_NUDGES),
+    Fault("a plugin in a matrix is not seen", LIVE, 'for kind in ("matrix", "merge"):', 'for kind in ("merge",):', OF_NUDGES),
+    Fault("an input that Argo CD fills in counts as known", LIVE, 'exact = "{{" not in text and', "exact =", OF_NUDGES),
 )  # fmt: skip
 
 

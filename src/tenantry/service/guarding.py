@@ -156,7 +156,7 @@ class Guarding:
         except StateError as error:
             return await self._previous(this, error)
         self._note(this, decision)
-        if version == this.of.version + self._keys.version and this.read.number >= self.watching.latest:
+        if version == this.of.version + self._keys.version and self.watching.latest <= this.read.number:
             this.key.is_due = decision.settling
         held = bool(decision.kept or decision.waiting)
         as_the_rows_say = not held and fitting.is_of_snapshot
