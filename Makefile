@@ -47,7 +47,7 @@ fmt: .venv/dev ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: servers .venv/dev ## Measure, side by side with a rival and nginx
+bench: servers e2e-build ## Measure, side by side with a rival and nginx
 	@scripts/need wrk nginx=nginx-light
 	$(BIN)/python -m bench
 

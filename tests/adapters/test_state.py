@@ -33,6 +33,7 @@ from tenantry.core.errors import (
 )
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Baseline, Hold, Loss, Rule, SetLedger, SetName, Size, Word
+from tenantry.core.live import LiveName
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, SetChange, Whole
 from tests.fakes import FakeStore
 from tests.support.pgbouncer import PgBouncer
@@ -482,6 +483,61 @@ async def test_a_server_that_is_not_there_is_said_so() -> None:
     with pytest.raises(StateUnreachable):
         await store.load()
 
+    await store.close()
+
+
+async def test_nudges_are_counted_for_each_application_set_and_not_twice_in_a_moment(
+    place: Place,
+) -> None:
+    store = place.store()
+    found = await store.load()
+    one, other = LiveName("argocd", "prod"), LiveName("team-a", "prod")
+
+    assert [await store.nudge(one, "a", 10.0, 5.0), await store.nudge(other, "a", 10.0, 5.0)] == [1, 1]
+    assert await store.nudge(one, "a", 14.0, 5.0) is None, "somebody else is about to send it"
+    assert await store.nudge(one, "b", 14.0, 5.0) == 2
+    assert await store.nudge(one, "a", 14.0, 5.0) == 3
+    assert await store.nudge(one, "a", 14.0, 0.0) == 4
+    store = await again(place, store)
+    assert (await store.load()).writes == found.writes
+    assert await store.nudge(one, "a", 20.0, 5.0) == 5
+    assert await store.writes() == found.writes, "counting a nudge makes no answer void"
+
+
+async def test_of_many_at_once_one_counts_a_nudge(place: Place) -> None:
+    store = place.store()
+    await store.load()
+
+    counted = await asyncio.gather(*(store.nudge(LiveName("argocd", "prod"), "a", 10.0, 5.0) for _ in range(8)))
+
+    assert [number for number in counted if number is not None] == [1]
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA], ids=["file", "server"])
+async def test_a_state_of_the_version_before_is_taken_to_this_one(
+    schema: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The tables as the first migration alone makes them, with what was written then."""
+    if schema is None:
+        url = f"sqlite:///{tmp_path}/state.db"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.create_database().url()
+    store = open_state(url, PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.write(Changes(1, [SetChange(SET, FULL, {"{}": RELEASED})]), 0)
+    await store.close()
+    engine, of = engine_of(url, schema), f"{schema}." if schema else ""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {of}nudge")
+        connection.exec_driver_sql(f"UPDATE {of}schema_version SET version_num = '0001'")
+    engine.dispose()
+
+    store = open_state(url, PATIENCE, PATIENCE, now)
+    found = await store.load()
+
+    assert found.sets[SET] == FULL
+    assert await store.nudge(LiveName("argocd", "prod"), "a", 10.0, 5.0) == 1
     await store.close()
 
 
