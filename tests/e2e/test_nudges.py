@@ -24,6 +24,7 @@ from tenantry.adapters.kubernetes import Kubernetes, of_kubeconfig
 from tenantry.core.errors import ClusterDenied, ClusterError
 from tenantry.core.live import REFRESH, LiveName, LiveSet
 from tenantry.service.following import Gone, Listed, Seen
+from tests.contract.cases import case
 from tests.e2e import tutorial
 from tests.e2e.argocd import Application, ApplicationSet, ArgoCD, Object, load
 from tests.e2e.sets import SELDOM, application_set, elements, matrix, merge, plugin, tag, template
@@ -98,6 +99,7 @@ def changes() -> dict[str, dict[str, object]]:
     }
 
 
+@case(47)
 def test_tenantrys_own_account_may_refresh_an_applicationset_and_change_nothing_else(
     argocd: ArgoCD, rights: Rights
 ) -> None:

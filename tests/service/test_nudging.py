@@ -22,6 +22,7 @@ from tenantry.service.following import Gone, Listed, Seen
 from tenantry.service.nudging import Nudger
 from tenantry.service.unremembered import Unremembered
 from tests.builders import columns_of
+from tests.contract.cases import case
 from tests.fakes import FakeStore
 from tests.guard.here import Here, policy
 
@@ -140,6 +141,7 @@ def nobody_for_long(here: Here) -> None:
 NEW = {"tenant": "zz", "status": "active", "plan": "free"}
 
 
+@case(43)
 async def test_who_would_be_answered_otherwise_is_told_and_nobody_else() -> None:
     here = await Here().start()
     here.read([*rows(40), {**NEW, "tenant": "old", "status": "trial"}])
@@ -157,6 +159,7 @@ async def test_who_would_be_answered_otherwise_is_told_and_nobody_else() -> None
     assert await made.look() == []
 
 
+@case(44)
 async def test_the_value_is_another_one_each_time_also_for_a_change_back() -> None:
     made = await bed()
     for number in range(3):
@@ -202,6 +205,7 @@ async def test_the_end_of_settling_nudges_though_nobody_asked_meanwhile() -> Non
     assert len(await made.here.ask()) == 39
 
 
+@case(46)
 async def test_after_a_restart_a_removal_settles_and_a_change_is_told_though_nobody_asks() -> None:
     made = await bed()
     here = await made.here.restarted()
@@ -262,6 +266,7 @@ async def test_a_freeze_that_ends_and_a_pin_that_ends_nudge() -> None:
     assert await made.look() == ["prod"]
 
 
+@case(48)
 async def test_a_request_wakes_nobody_and_leads_to_no_nudge() -> None:
     made = await bed()
     made.here.clock.pass_by(seconds=60)
@@ -276,6 +281,7 @@ async def test_a_request_wakes_nobody_and_leads_to_no_nudge() -> None:
     assert await made.look() == []
 
 
+@case(45)
 async def test_of_many_changes_before_argo_cd_asks_one_is_told() -> None:
     made = await bed()
     told = []
@@ -303,6 +309,7 @@ async def test_whoever_does_not_ask_is_told_again_more_and_more_rarely() -> None
     assert all(after > before for before, after in itertools.pairwise(gaps))
 
 
+@case(46)
 async def test_what_cannot_be_told_is_tried_again_and_shows_as_pending() -> None:
     made = await bed()
     made.cluster.broken = ClusterDenied()
