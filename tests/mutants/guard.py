@@ -151,7 +151,7 @@ FAULTS = (
     Fault("a hold is told", FORESEEING, "if not (decision.put or decision.dropped):", "if not (decision.put or decision.dropped or decision.kept):", OF_NUDGES),
     Fault("allowEmpty of the live spec is not known", FORESEEING, "else allows_empty\n", "else False\n", OF_NUDGES),
     Fault("the same value twice", MEMORY, "return await self._store.nudge(name, digest, ", "return 1 if await self._store.nudge(name, digest, ", OF_NUDGES)._replace(wrong="return (await self._store.nudge(name, digest, self.now(), 0.0)) and 1\n        return await self._store.nudge(name, digest, "),
-    Fault("every change is told though nobody asked since", NUDGING, "return sent is not None and bool(differences)", "return False and bool(differences)", OF_NUDGES),
+    Fault("every change is told though nobody asked since", NUDGING, "return sent is not None and not asked", "return False", OF_NUDGES),
     Fault("who does not ask is told as often as one looks", NUDGING, "progress.next = self._clock.monotonic() + wait", "progress.next = self._clock.monotonic() + 0 * wait", OF_NUDGES),
     Fault("who does not ask is never told again", NUDGING, "if progress.digest.startswith(_REFUSED):", "if True:", OF_NUDGES),
     Fault("a nudge that failed is taken as sent", NUDGING, "        except (ClusterError, NotReady) as error:\n            self._failed(name, progress, error)", "        except (ClusterError, NotReady):\n            progress.sent = self._clock.monotonic()\n            progress.next = math.inf", OF_NUDGES),

@@ -326,6 +326,38 @@ async def test_what_cannot_be_told_is_tried_again_and_shows_as_pending() -> None
     assert made.here.seen.events.count("nudge_failed") == 1
 
 
+async def test_what_waits_is_as_old_as_its_first_change_and_is_tried_no_more_often_for_the_others() -> None:
+    made = await bed()
+    made.cluster.broken = ClusterError()
+    for number in range(100):
+        made.here.read([*rows(40), {**NEW, "plan": str(number)}])
+        await made.look()
+        made.here.clock.pass_by(seconds=1)
+
+    assert made.nudger.pending == 100
+    assert 4 <= made.here.seen.events.count("nudge_failed") <= 14
+
+
+async def test_a_pass_that_failed_after_it_was_told_is_told_again_once_we_can_answer() -> None:
+    made = await bed()
+    made.here.read([*rows(40), NEW])
+    assert await made.look() == ["prod"]
+    made.here.store.broken = StateUnwritable()
+    made.here.store.is_shared = True
+    made.here.clock.pass_by(seconds=1)
+    with pytest.raises(StateUnwritable):
+        await made.here.ask()
+    made.happens(application_set(failure=FAILED.format(503, "The state database cannot be written to.")))
+    with pytest.raises(StateUnwritable):
+        await made.look()
+
+    made.here.store.broken = None
+    made.here.clock.pass_by(seconds=1)
+
+    assert await made.look() == ["prod"]
+    assert await made.look() == []
+
+
 async def test_a_state_that_cannot_be_written_delays_a_nudge_and_loses_none() -> None:
     made = await bed()
     made.here.read([*rows(40), NEW])

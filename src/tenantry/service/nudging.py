@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tenantry.core.errors import ClusterError, NotReady, TenantryError
@@ -194,24 +194,27 @@ class Nudger:
     def _consider(self, live: LiveSet) -> None:
         now = self._clock.monotonic()
         differences = self._foresight.differences(live.name.application_set, live.inputs)
-        digest = _digest_of(differences) or self._recovery(live)
+        digest = _digest_of(differences, self._recovery(live))
         progress = self._progress.get(live.name)
         if digest is None:
             if progress is not None and not progress.sending:
                 del self._progress[live.name]
             return
         if progress is None or progress.digest != digest:
-            if progress is not None and progress.sending:
+            if progress is not None and (progress.sending or _waits_for_a_pass(progress, live, differences, now)):
                 return
-            outstanding = progress is not None and _is_outstanding(progress, differences)
-            if progress is not None and outstanding and progress.next > now:
-                return  # The pass that is about to come sees this, too.
-            pace = self._paces.get(live.name)
-            soonest = -math.inf if pace is None else pace.last + pace.gap
-            repeats = progress.repeats if progress is not None and outstanding else 0
-            progress = self._progress[live.name] = Progress(digest, now, next=soonest, repeats=repeats)
+            progress = self._progress[live.name] = self._anew(live, progress, digest, differences)
         if not progress.sending and progress.next <= now:
             self._begin(live.name, progress)
+
+    def _anew(self, live: LiveSet, before: Progress | None, digest: str, differences: Sequence[Difference]) -> Progress:
+        if before is not None and before.sent is None:
+            # What could not be told yet is told together with this, no sooner for it.
+            return replace(before, digest=digest)
+        pace = self._paces.get(live.name)
+        soonest = -math.inf if pace is None else pace.last + pace.gap
+        repeats = before.repeats if before is not None and _is_outstanding(before, live, differences) else 0
+        return Progress(digest, self._clock.monotonic(), next=soonest, repeats=repeats)
 
     def _recovery(self, live: LiveSet) -> str | None:
         """Name why an ApplicationSet whose pass failed by a plugin's refusal should try again; None if it should not.
@@ -282,17 +285,25 @@ _SERVER_ERROR = 500
 _RECOVERED, _REFUSED = "recovered", "refused."
 
 
-def _digest_of(differences: Sequence[Difference]) -> str | None:
+def _digest_of(differences: Sequence[Difference], recovery: str | None) -> str | None:
     if not differences:
-        return None
-    return _short("/".join(one.digest for one in differences))
+        return recovery
+    return _short("/".join([*(one.digest for one in differences), recovery or ""]))
 
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _is_outstanding(progress: Progress, differences: Sequence[Difference]) -> bool:
-    """Tell whether an ApplicationSet was told, and has not asked since for anything that would differ."""
+def _waits_for_a_pass(progress: Progress, live: LiveSet, differences: Sequence[Difference], now: float) -> bool:
+    return progress.next > now and _is_outstanding(progress, live, differences)
+
+
+def _is_outstanding(progress: Progress, live: LiveSet, differences: Sequence[Difference]) -> bool:
+    """Tell whether an ApplicationSet was told, and has not asked since for anything that would differ.
+
+    A pass that failed by us has asked, though nothing was answered.
+    """
     sent = progress.sent
-    return sent is not None and bool(differences) and all(one.asked <= sent for one in differences)
+    asked = live.failed_by_plugin or not differences or any(one.asked > sent for one in differences if sent is not None)
+    return sent is not None and not asked
