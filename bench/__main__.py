@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench import feeding, growing, guarding, selecting, starting, throughput
@@ -69,7 +70,7 @@ def measured(names: Sequence[str], *, quick: bool) -> tuple[list[Figure], list[s
         for name in names:
             print(f"{name} …", file=sys.stderr)
             try:
-                figures += MEASUREMENTS[name](plan)
+                figures += [replace(figure, measurement=name) for figure in MEASUREMENTS[name](plan)]
             except CannotMeasure as error:
                 problems.append(f"{name}: {error}")
     return figures, problems
