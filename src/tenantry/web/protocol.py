@@ -44,6 +44,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
         self._header_bytes = 0
         self._chunk = 0
         self._in_headers = False
@@ -58,12 +59,16 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._begin_headers()
+        self._limit_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all timers."""
         self._end_headers()
         self._end_writing()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, and count those of headers: all that come while headers have begun and not ended."""
@@ -85,6 +90,9 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self._refuse(HeadersTooLarge())
         self._stay_bounded()
+        # Nearly always the headers came to their end in the bytes with which they began.
+        if self._in_headers and self._header_timer is None:
+            self._limit_headers()
 
     def on_message_begin(self) -> None:
         """A request begins; for the first one the clock has been running since the connection was made."""
@@ -199,14 +207,49 @@ class LimitedProtocol(HttpToolsProtocol):
         """uvicorn ends the limit for idleness at any byte, also at one that begins no request."""
         cycle: RequestResponseCycle | None = self.cycle
         answered = cycle is not None and cycle.response_complete
-        if answered and not self._in_headers and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if answered and not self._in_headers and self._idle_since is None:
+            self._begin_idleness()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or begin to be idle: as uvicorn does, without a new timer for each request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._begin_idleness()
+
+    def _begin_idleness(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._limit_idleness(self.timeout_keep_alive)
+
+    def _limit_idleness(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """End the idleness; the timer goes on, and finds that it ended."""
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for too long, or look again when it will have been."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._limit_idleness(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _begin_headers(self) -> None:
         self._in_headers = True
         self._header_bytes = 0
+
+    def _limit_headers(self) -> None:
         self._header_timer = self.loop.call_later(self.header_timeout, self._too_slow)
 
     def _end_headers(self) -> None:
