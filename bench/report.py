@@ -7,7 +7,7 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +48,9 @@ class Figure:
 
     distribution: Sequence[float] = ()
     """All that was timed, where a plot shows it."""
+
+    beside: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """What the rivals gave in the same rounds, by name."""
 
     measurement: str = ""
     """The name by which `--only` measures it."""
@@ -147,6 +150,7 @@ def _document(figure: Figure) -> dict[str, Any]:
     found = asdict(figure)
     found["samples"] = [rounded(value) for value in figure.samples]
     found["distribution"] = [rounded(value) for value in figure.distribution]
+    found["beside"] = {name: [rounded(value) for value in values] for name, values in figure.beside.items()}
     found["whole"] = None if figure.whole is None else rounded(figure.whole)
     told = {"value": figure.value, "least": min(figure.samples), "most": max(figure.samples)}
     return {**found, **{name: rounded(value) for name, value in told.items()}, "met": figure.met}

@@ -101,13 +101,15 @@ def _measure(plan: Plan, case: Case, ours: Running, files: Running, theirs: Runn
 def _figures(case: Case, taken: Sequence[Sequence[Round]], size: int) -> Iterator[Figure]:
     rates = [[one.per_second for one in rounds] for rounds in taken]
     names = ("nginx", "rival")
-    beside = [f"{name} {spread(rate)}/s" for name, rate in zip(names, rates[1:], strict=False)]
+    beside = dict(zip(names, rates[1:], strict=False))
+    told = ", ".join(f"{name} {spread(rate)}/s" for name, rate in beside.items())
     costs = [statistics.median(one.processor for one in rounds) for rounds in taken]
     yield Figure(
         f"answers per second, {case.name}",
         rates[0],
         "/s",
-        detail=f"{', '.join(beside)}; {size:,} bytes each; processor time each {', '.join(map(plain, costs))} µs",
+        detail=f"{told}; {size:,} bytes each; processor time each {', '.join(map(plain, costs))} µs",
+        beside=beside,
     )
     for name, rounds, least in zip(names, taken[1:], (case.of_nginx, case.of_rival), strict=False):
         ratios = [ours.per_second / other.per_second for ours, other in zip(taken[0], rounds, strict=True)]
