@@ -140,7 +140,9 @@ def _meanwhile(plan: Plan, service: Watched, connection: Connection) -> Iterator
         f"resident before {plain(resting)}",
         whole=max(peaks),
     )
-    yield small_answers_meanwhile(client, rounds, size, f"; {CHANGES} changes a round: of one, some and all rows")
+    yield small_answers_meanwhile(
+        client, rounds, f"the table changes, {size}", f"; {CHANGES} changes a round: of one, some and all rows"
+    )
 
 
 def _change(connection: Connection, number: int, tenants: int) -> None:

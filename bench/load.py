@@ -151,7 +151,7 @@ class SteadyClient(threading.Thread):
 
 
 def small_answers_meanwhile(
-    client: SteadyClient, rounds: Sequence[Sequence[tuple[float, float]]], size: str, detail: str = ""
+    client: SteadyClient, rounds: Sequence[Sequence[tuple[float, float]]], meanwhile: str, detail: str = ""
 ) -> Figure:
     """Return how long a client waited for what it asked within the spans of each round, or an instant before."""
     taken = [
@@ -162,7 +162,7 @@ def small_answers_meanwhile(
     taken = [times for times in taken if times] or [[client.taken[-1][1] * 1000]]
     every = [time for times in taken for time in times]
     return Figure(
-        f"p99 of a small answer meanwhile, {size}",
+        f"p99 of a small answer while {meanwhile}",
         [percentile(times, 0.99) for times in taken],
         "ms",
         Bar(50),

@@ -132,4 +132,4 @@ def _asked(plan: Plan, running: Running, size: str, selectors: Mapping[str, str]
         bar = None if wide else Bar(100)
         detail = f"{sizes[what]:,} KiB gzipped"
         yield Figure(f"first call that selects {what}, {size}", times, "ms", bar, detail)
-    yield small_answers_meanwhile(client, spans, size)
+    yield small_answers_meanwhile(client, spans, f"others ask what is new, {size}")

@@ -15,8 +15,6 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, TypeVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from tenantry.adapters.logs import LogObserver
 from tenantry.adapters.prometheus import PrometheusObserver
 from tenantry.service.guarding import Guarding
@@ -40,8 +38,10 @@ STAGES: dict[str, tuple[tuple[object, str], ...]] = {
     "HTTP: timers against slow and idle peers": (
         (LimitedProtocol, "_begin_headers"),
         (LimitedProtocol, "_end_headers"),
-        (HttpToolsProtocol, "_unset_keepalive_if_required"),
-        (HttpToolsProtocol, "on_response_complete"),
+        (LimitedProtocol, "_limit_headers"),
+        (LimitedProtocol, "_unset_keepalive_if_required"),
+        (LimitedProtocol, "on_response_complete"),
+        (LimitedProtocol, "_begin_idleness"),
     ),
     "dispatch to the prepared answer": (
         (LimitedProtocol, "_answered_at_once"),
