@@ -167,6 +167,7 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
     found = []
     for document in report["figures"]:
         given = {name: document[name] for name in names}
+        given["distribution"] = given["distribution"] or ()
         given["bar"] = None if given["bar"] is None else Bar(**given["bar"])
         found.append(Figure(**given))
     return found
