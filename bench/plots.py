@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from bench.report import Bar, Figure, extremes, plain
 
-WIDTH = 1000
+WIDTH = 1120
 _ROW = 26
 _STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328 }
@@ -43,7 +43,7 @@ def bars(figures: Sequence[Figure]) -> str:
     times = [[_times(value, bar) for value in (figure.value, *figure.samples)] for figure, bar in judged]
     low = min(-1, math.floor(min((math.log2(min(row)) for row in times), default=0)))
     high = max(2, math.ceil(max((math.log2(max(row)) for row in times), default=0)))
-    left, right, top = 500, 800, 76
+    left, right, top = 570, 900, 76
 
     def x(value: float) -> float:
         return left + (right - left) * (math.log2(value) - low) / (high - low)
@@ -54,7 +54,8 @@ def bars(figures: Sequence[Figure]) -> str:
     for power in range(low, high + 1):
         at = x(2.0**power)
         parts.append(_line(at, top, at, bottom, "bar" if power == 0 else "grid"))
-        parts.append(_text(at, top - 8, f"{2**power} x" if power >= 0 else f"1/{2**-power} x", "soft", "middle"))
+        if power % 2 == 0:
+            parts.append(_text(at, top - 8, f"{2**power} x" if power >= 0 else f"1/{2**-power} x", "soft", "middle"))
     for number, ((figure, bar), row) in enumerate(zip(judged, times, strict=True)):
         middle = top + _ROW * number + _ROW / 2
         began, ended = sorted((x(1), x(row[0])))
@@ -133,7 +134,7 @@ def rates(groups: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """Return answers per second side by side, by table and by program: median, least and most."""
     every = [rate for group in groups.values() for samples in group.values() for rate in samples]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
-    left, right, top = 300, 840, 76
+    left, right, top = 260, 840, 76
     rows = sum(len(group) + 1 for group in groups.values())
     bottom = top + 22 * rows
 

@@ -156,6 +156,18 @@ def test_a_figure_that_is_nothing_or_less_can_be_drawn() -> None:
     assert "cost" in drawn
 
 
+def test_no_text_of_the_committed_plots_leaves_its_card() -> None:
+    lost = []
+    for path in (REFERENCE / "benchmark").glob("*.svg"):
+        for text in ET.fromstring(path.read_text()).iter("{http://www.w3.org/2000/svg}text"):
+            wide, at = 6.6 * len(text.text or ""), float(text.attrib["x"])
+            left = at - wide * {"end": 1.0, "middle": 0.5}.get(text.get("text-anchor", ""), 0.0)
+            if left < 0 or left + wide > plots.WIDTH:
+                lost.append((path.name, text.text))
+
+    assert lost == []
+
+
 # --- the command -------------------------------------------------------------------------------------------------
 
 
