@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench fuzz guard docs lock clean servers
+.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench bench-page fuzz guard docs lock clean servers
 
 help: ## List the chores
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,7 @@ check: .venv/dev ## Format, lint, types (strict), direction of imports, currency
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m bench.page --check bench/results/latest.json
 
 fmt: .venv/dev ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix-only .
@@ -50,6 +51,13 @@ fmt: .venv/dev ## Format, and mend what can be mended
 bench: servers e2e-build ## Measure, side by side with a rival and nginx
 	@scripts/need wrk nginx=nginx-light
 	$(BIN)/python -m bench
+
+bench-page: servers e2e-build ## Measure, and write the page of the benchmark from it
+	@scripts/need wrk nginx=nginx-light
+	@mkdir -p build
+	$(BIN)/python -m bench -o json >build/bench.json
+	mv build/bench.json bench/results/latest.json
+	$(BIN)/python -m bench.page bench/results/latest.json
 
 fuzz: .venv/dev ## Send a million generated requests
 	$(BIN)/python -m tests.fuzz.million
@@ -61,6 +69,7 @@ guard: .venv/dev ## Walk 100,000 steps against the guard's invariant, kill it 20
 
 docs: .venv/dev ## Write the reference pages from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m bench.page bench/results/latest.json
 
 lock: ## Pin all dependencies anew, by hash
 	@scripts/lock

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -113,8 +113,12 @@ def _beside_the_floor(plan: Plan, bed: Bed, tenants: int, *, rounds: int) -> Ite
         what = f"commit to Application, {tenants} tenants, over the floor in the same run"
         beside = f"{rounds} pairs, ours {spread(times['ours'])} ms, floor {spread(times['floor'])} ms"
         for share, name, bar in ((0.5, "p50", 60.0), (0.95, "p95", 200.0)):
+            parts = {one: [percentile(part, share) for part in _fifths(every)] for one, every in times.items()}
             over = percentile(times["ours"], share) - percentile(times["floor"], share)
-            yield Figure(f"{what}: {name}", over, "ms", Bar(bar), beside)
+            samples = [ours - floor for ours, floor in zip(parts["ours"], parts["floor"], strict=True)]
+            yield Figure(
+                f"{what}: {name}", samples, "ms", Bar(bar), beside, whole=over, beside={"floor": parts["floor"]}
+            )
 
 
 def _alone(
@@ -138,7 +142,15 @@ def _alone(
         what = f"commit to Application, {tenants:,} tenants in {where}"
         for share, name, bar in zip((0.5, 0.95), ("p50", "p95"), bars, strict=True):
             limit = None if bar is None else Bar(bar)
-            yield Figure(f"{what}: {name}", percentile(times, share), "ms", limit, f"{rounds} commits, {spread(times)}")
+            samples = [percentile(part, share) for part in _fifths(times)]
+            detail = f"{rounds} commits, {spread(times)} ms"
+            yield Figure(f"{what}: {name}", samples, "ms", limit, detail, whole=percentile(times, share))
+
+
+def _fifths(times: Sequence[float]) -> list[Sequence[float]]:
+    """Return five parts, one after the other: the spread of a run."""
+    size = max(1, len(times) // 5)
+    return [times[start : start + size] for start in range(0, min(len(times), 5 * size), size)]
 
 
 def _argocd(stack: ExitStack, bed: Bed) -> ArgoCD:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import psycopg
+from tests.support.postgres import Database
 
-from bench.load import SteadyClient
+from bench.load import SteadyClient, small_answers_meanwhile
 from bench.plan import Plan
 from bench.processes import Running, ask, get, tenantry, wait_ready, wait_until
-from bench.report import Bar, Figure, percentile, plain, spread
+from bench.report import Bar, Figure, plain
 from bench.tables import FIRST, SECOND
 
 Connection = psycopg.Connection[Any]
+
+CHANGES = 3
+"""Of each round: one row, some, and all."""
 
 _ROW = f"UPDATE organization SET status = 'trial-' || %s WHERE tenant = '{SECOND}'"
 _EVERY_ROW = "UPDATE organization SET status = status || %s"
@@ -29,12 +32,14 @@ _REMOVE = "DELETE FROM organization WHERE tenant LIKE 'new-%'"
 def measure(plan: Plan) -> Iterator[Figure]:
     """Read a large table: first, unchanged, changed, and while a client asks."""
     database = plan.tables.make(plan.most_tenants)
+    size = f"{plan.most_tenants:,} tenants"
     settings = {
         "TENANTRY_SOURCE_PARAMETERS": "tenant,status",
         # Reads nearly without a pause, so that every change meets one and the client has no rest.
         "TENANTRY_SNAPSHOT_REFRESH": "100ms",
         "TENANTRY_SOURCE_FEED": "off",
     }
+    yield Figure(f"read to published snapshot, {size}, first", _firsts(plan, database, settings), "s", Bar(1.5))
     with (
         tenantry(plan.work, database.tutorial_environment(), **settings) as running,
         database.server.connect(database.name) as connection,
@@ -87,15 +92,24 @@ class Watched:
         return [line["milliseconds"] / 1000 for line in lines if line["event"] == "snapshot_published"]
 
 
+def _firsts(plan: Plan, database: Database, settings: Mapping[str, str]) -> list[float]:
+    """Start again and again, and return the seconds of each first read."""
+    found = []
+    for _ in range(plan.rounds):
+        with tenantry(plan.work, database.tutorial_environment(), **settings) as running:
+            wait_ready(running)
+            found.append(Watched(running).first())
+    return found
+
+
 def _reads(plan: Plan, service: Watched, connection: Connection) -> Iterator[Figure]:
     """Time reads while nobody asks for an answer."""
     size = f"{plan.most_tenants:,} tenants"
-    yield Figure(f"read to published snapshot, {size}, first", service.first(), "s", Bar(1.5))
-    unchanged = [service.mean_of_next(2) for _ in range(2)]
-    yield Figure(f"the same, nothing changed, {size}", statistics.median(unchanged), "s", Bar(1.5), spread(unchanged))
+    unchanged = [service.mean_of_next(1) for _ in range(plan.rounds)]
+    yield Figure(f"read to published snapshot, {size}, nothing changed", unchanged, "s", Bar(1.5))
     for what, statement in (("one row changed", _ROW), ("every row changed", _EVERY_ROW)):
-        taken = [service.after(partial(connection.execute, statement, (str(n),))) for n in range(3)]
-        yield Figure(f"the same, {what}, {size}", statistics.median(taken), "s", Bar(1.5), spread(taken))
+        taken = [service.after(partial(connection.execute, statement, (str(n),))) for n in range(plan.rounds)]
+        yield Figure(f"read to published snapshot, {size}, {what}", taken, "s", Bar(1.5))
 
 
 def _meanwhile(plan: Plan, service: Watched, connection: Connection) -> Iterator[Figure]:
@@ -103,34 +117,31 @@ def _meanwhile(plan: Plan, service: Watched, connection: Connection) -> Iterator
     running = service.running
     resting = running.memory()
     ask(running, coding="gzip")
-    running.reset_peak_memory()
     client = SteadyClient(running, {"tenant": FIRST}, every=0.005)
     client.start()
-    spans: list[tuple[float, float]] = []
+    rounds: list[list[tuple[float, float]]] = []
     peaks: list[float] = []
-    for number in range(plan.changes):
-        began = time.monotonic()
-        service.after(partial(_change, connection, number, plan.most_tenants))
-        spans.append((began, time.monotonic()))
-        ask(running, coding="gzip")
+    for first in range(0, plan.rounds * CHANGES, CHANGES):
+        rounds.append([])
+        running.reset_peak_memory()
+        for number in range(first, first + CHANGES):
+            began = time.monotonic()
+            service.after(partial(_change, connection, number, plan.most_tenants))
+            rounds[-1].append((began, time.monotonic()))
+            ask(running, coding="gzip")
         peaks.append(running.peak_memory())
     client.stop()
-    taken = [seconds * 1000 for began, seconds in client.taken if any(a <= began <= b for a, b in spans)]
     size = f"{plan.most_tenants:,} tenants"
     yield Figure(
         f"peak memory while a snapshot replaces another, {size}",
-        running.peak_memory(),
+        peaks,
         "MB",
         Bar(250),
-        f"resident before {plain(resting)}; peak after each change {', '.join(plain(peak) for peak in peaks)}",
+        f"resident before {plain(resting)}",
+        whole=max(peaks),
     )
-    yield Figure(
-        f"p99 of a small answer meanwhile, {size}",
-        percentile(taken, 0.99),
-        "ms",
-        Bar(50),
-        f"p50 {plain(percentile(taken, 0.5))} ms, most {plain(max(taken))} ms; {len(taken):,} questions, 5 ms apart; "
-        f"{plan.changes} changes of one, some or all rows",
+    yield small_answers_meanwhile(
+        client, rounds, f"the table changes, {size}", f"; {CHANGES} changes a round: of one, some and all rows"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -59,7 +58,7 @@ def _unchanged(plan: Plan, off: Running, guarded: Mapping[str, Running]) -> Iter
         ratios = [on / without for on, without in zip(with_guard, rates[0], strict=True)]
         yield Figure(
             f"{plan.tenants:,} tenants, gzip, unchanged: with the guard (state in a {what}) of without",
-            statistics.median(ratios),
+            ratios,
             "x",
             # A shared state is asked before each answer.
             Bar(0.9, least=True) if what == "file" else None,
@@ -83,7 +82,7 @@ def _releases(plan: Plan, connection: Connection, off: Running, file: Running, s
             costs = [ours - theirs for ours, theirs in zip(taken[name], taken["without"], strict=True)]
             yield Figure(
                 f"release of an answer of {plan.tenants:,} tenants, {changed} changed, state in a {name}",
-                statistics.median(costs),
+                costs,
                 "ms",
                 Bar(most),
                 f"{spread(taken[name])} ms, {spread(taken['without'])} ms without",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import statistics
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.processes import HEADERS, PATH, CannotMeasure, Running, question
+from bench.report import Bar, Figure, percentile, plain
 
 CONNECTIONS = 16
 _HEAD_END = b"\r\n\r\n"
@@ -107,10 +107,6 @@ def interleaved(contenders: Sequence[Contender], rounds: int, work: Path) -> lis
     return taken
 
 
-def median_rate(rounds: Sequence[Round]) -> float:
-    return statistics.median(one.per_second for one in rounds)
-
-
 class SteadyClient(threading.Thread):
     """Asks one small question again and again over one connection, and keeps how long each answer took."""
 
@@ -152,6 +148,28 @@ class SteadyClient(threading.Thread):
         self.join()
         if self.wrong or not self.taken:
             raise CannotMeasure(f"A small answer was wrong: {self.wrong[:300]!r}")
+
+
+def small_answers_meanwhile(
+    client: SteadyClient, rounds: Sequence[Sequence[tuple[float, float]]], meanwhile: str, detail: str = ""
+) -> Figure:
+    """Return how long a client waited for what it asked within the spans of each round, or an instant before."""
+    taken = [
+        [seconds * 1000 for began, seconds in client.taken if any(a - 0.01 <= began <= b for a, b in spans)]
+        for spans in rounds
+    ]
+    # Where all is over in a moment, it asked nothing meanwhile.
+    taken = [times for times in taken if times] or [[client.taken[-1][1] * 1000]]
+    every = [time for times in taken for time in times]
+    return Figure(
+        f"p99 of a small answer while {meanwhile}",
+        [percentile(times, 0.99) for times in taken],
+        "ms",
+        Bar(50),
+        f"p50 {plain(percentile(every, 0.5))} ms, most {plain(max(every))} ms; "
+        f"{len(every):,} questions, 5 ms apart{detail}",
+        whole=percentile(every, 0.99),
+    )
 
 
 def _answer(connection: socket.socket) -> bytes:

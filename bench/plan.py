@@ -22,9 +22,14 @@ class Plan:
     seconds: float = 2.0
     starts: int = 9
     changes: int = 12
+    commits: int = 44
+    """Of each round."""
+
     warm: bool = True
 
     @classmethod
     def quick(cls, tables: Tables, work: Path) -> Plan:
         """Ten tenants and a second each: shows that it works, and nothing of speed."""
-        return cls(tables, work, tenants=10, most_tenants=10, rounds=1, seconds=1.0, starts=1, changes=3, warm=False)
+        return cls(
+            tables, work, tenants=10, most_tenants=10, rounds=1, seconds=1.0, starts=1, changes=3, commits=4, warm=False
+        )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import NamedTuple
 
 TOKEN = "bench-token"
 PATH = "/api/v1/getparams.execute"
@@ -22,6 +23,19 @@ PATIENCE = 60.0
 
 class CannotMeasure(Exception):
     """Something that is needed is missing, or an answer was wrong."""
+
+
+class Used(NamedTuple):
+    """Seconds of processor time."""
+
+    user: float
+    """The main thread itself."""
+
+    kernel: float
+    """The kernel, for the main thread."""
+
+    others: float
+    """The other threads."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +61,27 @@ class Running:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return sum(map(_processor_seconds, (pid, *map(int, children))))
 
+    def thread_seconds(self) -> Used:
+        """Return what its main thread and the others beside it have used so far."""
+        pid = self.process.pid
+        fields = [_fields_of(task) for task in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda one: one.name)]
+        main = _fields_of(Path(f"/proc/{pid}/task/{pid}"))
+        everybody = sum(user + kernel for user, kernel in fields)
+        return Used(main[0], main[1], everybody - sum(main))
+
     def reset_peak_memory(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
 
 def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(_fields_of(Path(f"/proc/{pid}")))
+
+
+def _fields_of(process: Path) -> tuple[float, float]:
+    """Return the seconds of the processor that a process or a thread used itself, and in the kernel."""
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / ticks, int(fields[12]) / ticks
 
 
 def _status_of(pid: int, key: str) -> int:
@@ -94,7 +122,9 @@ def started(name: str, command: Sequence[str], env: Mapping[str, str], port: int
 
 
 @contextmanager
-def tenantry(work: Path, database: Mapping[str, str], **settings: str) -> Iterator[Running]:
+def tenantry(
+    work: Path, database: Mapping[str, str], module: Sequence[str] = ("tenantry", "serve"), **settings: str
+) -> Iterator[Running]:
     """Run the service as it is shipped: token, metrics and a line of log for each request."""
     port = free_port()
     env = environment(
@@ -108,7 +138,7 @@ def tenantry(work: Path, database: Mapping[str, str], **settings: str) -> Iterat
             **settings,
         },
     )
-    command = [sys.executable, "-m", "tenantry", "serve"]
+    command = [sys.executable, "-m", *module]
     with started("tenantry", command, env, port, work / f"tenantry-{port}.log") as running:
         yield running
 

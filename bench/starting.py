@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bench.plan import Plan
 from bench.processes import get, tenantry, wait_ready, wait_until
-from bench.report import Bar, Figure, plain, spread
+from bench.report import Bar, Figure, plain
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
@@ -22,10 +22,10 @@ def measure(plan: Plan) -> Iterator[Figure]:
     ready = [one[1] for one in times[1:]]
     yield Figure(
         f"start to ready, {plan.tenants:,} tenants",
-        statistics.median(ready),
+        ready,
         "s",
         Bar(1.5),
-        f"{spread(ready)}; first probe answered after {plain(listening)} s; {plain(times[0][1])} s without bytecode",
+        f"first probe answered after {plain(listening)} s; {plain(times[0][1])} s without bytecode",
     )
 
 

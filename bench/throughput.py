@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.load import Contender, Round, interleaved, median_rate
+from bench.load import Contender, Round, interleaved
 from bench.plan import Plan
 from bench.processes import PATH, CannotMeasure, Running, ask, get, nginx, rival, tenantry, wait_ready
 from bench.report import Bar, Figure, plain, spread
@@ -101,29 +101,29 @@ def _measure(plan: Plan, case: Case, ours: Running, files: Running, theirs: Runn
 def _figures(case: Case, taken: Sequence[Sequence[Round]], size: int) -> Iterator[Figure]:
     rates = [[one.per_second for one in rounds] for rounds in taken]
     names = ("nginx", "rival")
-    beside = [f"{name} {spread(rate)}/s" for name, rate in zip(names, rates[1:], strict=False)]
+    beside = dict(zip(names, rates[1:], strict=False))
+    told = ", ".join(f"{name} {spread(rate)}/s" for name, rate in beside.items())
     costs = [statistics.median(one.processor for one in rounds) for rounds in taken]
     yield Figure(
         f"answers per second, {case.name}",
-        median_rate(taken[0]),
+        rates[0],
         "/s",
-        detail=f"{spread(rates[0])}; {', '.join(beside)}; {size:,} bytes each; "
-        f"processor time each {', '.join(map(plain, costs))} µs",
+        detail=f"{told}; {size:,} bytes each; processor time each {', '.join(map(plain, costs))} µs",
+        beside=beside,
     )
     for name, rounds, least in zip(names, taken[1:], (case.of_nginx, case.of_rival), strict=False):
         ratios = [ours.per_second / other.per_second for ours, other in zip(taken[0], rounds, strict=True)]
         yield Figure(
             f"{case.name}: of {name}",
-            statistics.median(ratios),
+            ratios,
             "x",
             Bar(least, least=True) if least is not None else None,
-            f"by round {', '.join(map(plain, ratios))}",
         )
     p50 = statistics.median(one.p50 for one in taken[0])
     p99 = statistics.median(one.p99 for one in taken[0])
     yield Figure(
         f"{case.name}: p99 of p50 under that load",
-        p99 / p50,
+        [one.p99 / one.p50 for one in taken[0]],
         "x",
         None if case.wide else Bar(5),
         f"p50 {plain(p50)} ms, p99 {plain(p99)} ms",

@@ -38,4 +38,6 @@ def test_the_quick_run_measures_every_row_of_the_table() -> None:
     ):
         assert what in told
     assert all(figure["value"] > 0 for figure in report["figures"])
+    assert all(figure["samples"] and figure["measurement"] for figure in report["figures"])
+    assert all(profile["stages"] for profile in report["profiles"])
     assert report["machine"]["cores"]

@@ -9,6 +9,7 @@ import pytest
 from tenantry.web.app import FrontDoor
 from tenantry.web.asgi import Headers, Whole
 from tenantry.web.plugin import PATH
+from tenantry.web.protocol import Joined
 from tests.builders import snapshot_of, tenants
 from tests.fakes import FakeTokens
 from tests.web.harness import ALL, TOKEN, Door, Reply, ask, bearer, door, request, scope_of, serving
@@ -16,6 +17,7 @@ from tests.web.harness import ALL, TOKEN, Door, Reply, ask, bearer, door, reques
 pytestmark = pytest.mark.anyio
 
 GZIP = [(b"accept-encoding", b"gzip")]
+MONDAY = [(b"date", b"Monday")]
 
 
 def at_once(
@@ -216,3 +218,29 @@ async def test_what_is_cancelled_at_the_end_gets_a_message() -> None:
 
     assert reply.status == 503
     assert "shutting down" in reply.message
+
+
+def test_an_answer_in_one_piece_has_the_headers_of_now() -> None:
+    whole = (b"HTTP/1.1 200 OK\r\n", b"vary: accept-encoding\r\n\r\n", b"{}")
+    joined = Joined()
+
+    first, again = (joined.pieces(whole, MONDAY) for _ in range(2))
+    later = joined.pieces(whole, [(b"date", b"Tuesday")])
+
+    assert first == [b"HTTP/1.1 200 OK\r\ndate: Monday\r\nvary: accept-encoding\r\n\r\n{}"]
+    assert again is first
+    assert later == [b"HTTP/1.1 200 OK\r\ndate: Tuesday\r\nvary: accept-encoding\r\n\r\n{}"]
+
+
+def test_answers_in_one_piece_are_told_apart() -> None:
+    joined = Joined()
+
+    bodies = [b"".join(joined.pieces((b"", b"\r\n", b"%d" % number), MONDAY)) for number in range(1000)]
+
+    assert bodies == [b"date: Monday\r\n\r\n%d" % number for number in range(1000)]
+
+
+def test_a_large_answer_is_not_copied() -> None:
+    body = b"a" * (1 << 20)
+
+    assert Joined().pieces((b"", b"\r\n", body), MONDAY)[1] is body

@@ -22,8 +22,8 @@ HEADERS, WRITE, IDLE = 3, 5, 7
 class Timer:
     """A call that waits to be made."""
 
-    def __init__(self, delay: float, call: Callable[[], None]) -> None:
-        self.delay, self.call = delay, call
+    def __init__(self, delay: float, due: float, call: Callable[[], None]) -> None:
+        self.delay, self.due, self.call = delay, due, call
         self.waiting = True
 
     def cancel(self) -> None:
@@ -35,11 +35,15 @@ class Loop:
 
     def __init__(self) -> None:
         self.timers: list[Timer] = []
+        self.now = 100.0
         self.create_task = asyncio.get_running_loop().create_task
 
     def call_later(self, delay: float, call: Callable[[], None], *_: object) -> Timer:
-        self.timers.append(Timer(delay, call))
+        self.timers.append(Timer(delay, self.now + delay, call))
         return self.timers[-1]
+
+    def time(self) -> float:
+        return self.now
 
     @property
     def running(self) -> set[float]:
@@ -51,6 +55,18 @@ class Loop:
             if timer.waiting and timer.delay == delay:
                 timer.waiting = False
                 timer.call()
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass, and make the calls that are due on the way."""
+        end = self.now + seconds
+        while due := sorted((timer for timer in self.timers if timer.waiting and timer.due <= end), key=_due):
+            self.now, due[0].waiting = due[0].due, False
+            due[0].call()
+        self.now = end
+
+
+def _due(timer: Timer) -> float:
+    return timer.due
 
 
 class Transport:
@@ -182,8 +198,9 @@ async def test_some_limit_runs_whatever_came_last(connection: Connection, sent: 
     await connection.ask()
 
     connection.protocol.data_received(sent)
+    connection.loop.let_pass(IDLE)
 
-    assert len(connection.loop.running) == 1
+    assert connection.transport.closing
 
 
 async def test_some_limit_runs_while_the_rest_of_a_refused_body_arrives(connection: Connection) -> None:
@@ -192,8 +209,9 @@ async def test_some_limit_runs_while_the_rest_of_a_refused_body_arrives(connecti
     await eventually(lambda: connection.protocol.cycle.response_complete)
 
     connection.protocol.data_received(body[:3])
+    connection.loop.let_pass(IDLE)
 
-    assert connection.loop.running or connection.transport.closing
+    assert connection.transport.closing
 
 
 async def test_no_limit_runs_once_the_connection_is_lost(connection: Connection) -> None:
@@ -201,4 +219,48 @@ async def test_no_limit_runs_once_the_connection_is_lost(connection: Connection)
 
     connection.transport.abort()
 
-    await eventually(lambda: connection.loop.running <= {IDLE})
+    await eventually(lambda: not connection.loop.running)
+
+
+async def test_a_connection_is_closed_once_it_was_idle_for_too_long(connection: Connection) -> None:
+    await connection.ask()
+    connection.loop.let_pass(IDLE - 1)
+    await connection.ask()
+
+    connection.loop.let_pass(IDLE - 1)
+    assert not connection.transport.closing
+
+    connection.loop.let_pass(1)
+    assert connection.transport.closing
+
+
+async def test_a_request_is_not_cut_off_by_the_idleness_before_it(connection: Connection) -> None:
+    await connection.ask()
+    connection.loop.let_pass(IDLE - 1)
+    connection.protocol.data_received(request()[:-1])
+
+    connection.loop.let_pass(IDLE)
+
+    assert not connection.transport.closing
+
+
+async def test_the_limit_for_headers_begins_with_their_first_byte(connection: Connection) -> None:
+    await connection.ask()
+    connection.loop.let_pass(IDLE - 1)
+    connection.protocol.data_received(b"POST")
+
+    connection.loop.let_pass(HEADERS - 1)
+    assert not connection.transport.closing
+
+    connection.protocol.data_received(b" /")
+    connection.loop.let_pass(1)
+    assert connection.transport.closing
+
+
+async def test_headers_that_come_at_once_need_no_timer(connection: Connection) -> None:
+    await connection.ask()
+    before = len(connection.loop.timers)
+
+    await connection.ask()
+
+    assert len(connection.loop.timers) == before

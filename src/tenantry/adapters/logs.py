@@ -22,7 +22,8 @@ from structlog.typing import Processor
 from tenantry.core.errors import TenantryError
 from tenantry.core.snapshot import Snapshot
 
-AnswerLine = Callable[..., Any]
+AnswerLine = Callable[[str, str, str, int, float], None]
+"""Writes the line of an answer: ApplicationSet, consumer, outcome, tenants, milliseconds."""
 
 _ENCODER = msgspec.json.Encoder()
 _MOST_WAITING = 50_000
@@ -93,7 +94,7 @@ class LogObserver:
     def __init__(self, log: structlog.typing.FilteringBoundLogger, answered: AnswerLine | None = None) -> None:
         """Write to `log`; `answered` writes the line of an answer, which is written most, by a shorter way."""
         self._log = log
-        self._answered = answered or partial(log.info, "answered")
+        self._answered = answered or self._answered_at_length
         self._last_failure = ""
         self._last_quarantine: tuple[object, ...] = ()
 
@@ -147,12 +148,19 @@ class LogObserver:
 
     def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
         """Write the one line of an answered request."""
-        self._answered(
+        outcome = "held" if held else "released"
+        self._answered(application_set, consumer, outcome, tenants, _milliseconds(seconds))
+
+    def _answered_at_length(
+        self, application_set: str, consumer: str, outcome: str, tenants: int, milliseconds: float
+    ) -> None:
+        self._log.info(
+            "answered",
             application_set=application_set,
             consumer=consumer,
-            outcome="held" if held else "released",
+            outcome=outcome,
             tenants=tenants,
-            milliseconds=_milliseconds(seconds),
+            milliseconds=milliseconds,
         )
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
@@ -234,9 +242,20 @@ class _Foreign(logging.Handler):
         )
 
 
-def _write_answered(writer: LogWriter, **fields: object) -> None:
+def _write_answered(
+    writer: LogWriter, application_set: str, consumer: str, outcome: str, tenants: int, milliseconds: float
+) -> None:
     """Write what structlog would, in a fifth of the time."""
-    line = {**fields, "event": "answered", "level": "info", "timestamp": datetime.now(UTC)}
+    line = {
+        "application_set": application_set,
+        "consumer": consumer,
+        "outcome": outcome,
+        "tenants": tenants,
+        "milliseconds": milliseconds,
+        "event": "answered",
+        "level": "info",
+        "timestamp": datetime.now(UTC),
+    }
     writer.write(_ENCODER.encode(line).decode())
 
 

@@ -6,11 +6,14 @@ Labels are bounded: never a tenant, and ApplicationSets by name only after their
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 import tenantry
 from tenantry.core.errors import TenantryError
@@ -100,6 +103,46 @@ class AnswerGauges(Collector):
         yield from (tenants, last)
 
 
+class RequestTally(Collector):
+    """Requests, their outcomes and their seconds.
+
+    The library's own counters take a lock for each number; ours are changed by the event loop alone.
+    """
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self._statuses: dict[str, int] = {"200": 0}
+        self._outcomes = dict.fromkeys(("released", "held", "refused"), 0)
+        self._buckets = [0] * (len(_SECONDS) + 1)
+        self._sum = 0.0
+
+    def count(self, status: str, outcome: str, seconds: float) -> None:
+        """Count a request."""
+        self._statuses[status] = self._statuses.get(status, 0) + 1
+        self._outcomes[outcome] += 1
+        self._buckets[bisect_left(_SECONDS, seconds)] += 1
+        self._sum += seconds
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the counters and the histogram."""
+        requests = CounterMetricFamily(
+            "tenantry_requests", "Requests on the plugin's path, by HTTP status.", labels=["status"]
+        )
+        for status, number in self._statuses.items():
+            requests.add_metric([status], number)
+        bounds = (*map(floatToGoString, _SECONDS), "+Inf")
+        seconds = HistogramMetricFamily(
+            "tenantry_request_seconds",
+            "Seconds from a request's headers to its response.",
+            buckets=list(zip(bounds, accumulate(self._buckets), strict=True)),
+            sum_value=self._sum,
+        )
+        answers = CounterMetricFamily("tenantry_answers", "Outcomes of requests.", labels=["outcome"])
+        for outcome, number in self._outcomes.items():
+            answers.add_metric([outcome], number)
+        yield from (requests, seconds, answers)
+
+
 _NOTIFIED = {
     "notification_delivered": "delivered",
     "notification_failed": "failed",
@@ -144,16 +187,8 @@ class PrometheusObserver:
         self._now = now
         registry = self.registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotGauges(snapshots))
-        self._requests = Counter(
-            "tenantry_requests", "Requests on the plugin's path, by HTTP status.", ["status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "tenantry_request_seconds",
-            "Seconds from a request's headers to its response.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._answers = Counter("tenantry_answers", "Outcomes of requests.", ["outcome"], registry=registry)
+        self._tally = RequestTally()
+        registry.register(self._tally)
         self._read_seconds = Histogram(
             "tenantry_read_seconds", "Seconds from the start of a read to its snapshot.", registry=registry
         )
@@ -184,9 +219,6 @@ class PrometheusObserver:
         self._notified = {event: notifications.labels(outcome) for event, outcome in _NOTIFIED.items()}
         build = Gauge("tenantry_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(tenantry.__version__).set(1)
-        self._answered = self._requests.labels("200"), self._answers.labels("released")
-        self._held = self._requests.labels("200"), self._answers.labels("held")
-        self._refused = self._answers.labels("refused")
         self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
         self._read_spared = self._reads.labels("spared")
         self._last_answers: dict[str, tuple[int, float]] = {}
@@ -235,17 +267,13 @@ class PrometheusObserver:
         *,
         held: bool,
     ) -> None:
-        for counter in self._held if held else self._answered:
-            counter.inc()
-        self._seconds.observe(seconds)
+        self._tally.count("200", "held" if held else "released", seconds)
         known = application_set in self._last_answers or len(self._last_answers) < self._max_sets
         self._last_answers[application_set if known else OTHERS] = (tenants, self._now())
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:  # noqa: ARG002
         """Count a refusal."""
-        self._requests.labels(str(status)).inc()
-        self._refused.inc()
-        self._seconds.observe(seconds)
+        self._tally.count(str(status), "refused", seconds)
 
     def failed(self, error: BaseException) -> None:  # noqa: ARG002
         """Count a fault."""

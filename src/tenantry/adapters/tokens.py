@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import random
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -84,10 +84,11 @@ class MountedTokens:
     def consumer_of(self, presented: str) -> str | None:
         """Return whose token this is, or None; every token is compared, each in constant time."""
         digests = [_digest(form) for form in _forms(presented)]
+        same = hmac.compare_digest
         found: str | None = None
         for known, consumer in self._valid.items():
             for digest in digests:
-                if hmac.compare_digest(digest, known):
+                if same(digest, known):
                     found = consumer
         return found
 
@@ -280,11 +281,12 @@ def _first_name(consumer: str, same: Mapping[str, str]) -> str:
     return consumer
 
 
-def _forms(presented: str) -> Iterator[bytes]:
-    """Yield the bytes that a text may stand for: a header is decoded as Latin-1, though UTF-8 was sent."""
-    yield presented.encode("utf-8", "surrogatepass")
-    if not presented.isascii() and max(presented) <= "\xff":
-        yield presented.encode("latin-1")
+def _forms(presented: str) -> Collection[bytes]:
+    """Return the bytes that a text may stand for: a header is decoded as Latin-1, though UTF-8 was sent."""
+    if presented.isascii():
+        return (presented.encode(),)
+    utf8 = presented.encode("utf-8", "surrogatepass")
+    return (utf8, presented.encode("latin-1")) if max(presented) <= "\xff" else (utf8,)
 
 
 def _digest(token: bytes) -> bytes:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tenantry.core.errors import HeadersTooLarge, MalformedHttp, RequestTooSlow, TenantryError, UpgradeWithBody
-from tenantry.web.asgi import AtOnce, Scope
+from tenantry.web.asgi import AtOnce, Scope, Whole
 from tenantry.web.failures import error_body, status_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,42 @@ _BESIDE_A_BYTE = 6
 _MOST_WAITING = 32
 """Requests of one connection that may wait for their turn; Argo CD sends the next one after the answer."""
 
+_LARGEST_JOINED, _MOST_JOINED = 16 << 10, 64
+"""Bytes of an answer that is kept in one piece with its headers, and how many are."""
+
+_LENGTH_OF_EXPECT = 6
+"""Of the only header that uvicorn looks at as it comes."""
+
 _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+class Joined:
+    """Answers with the headers of the server, which stay the same for a second: a write of one piece is the cheapest.
+
+    Only a few are kept, and no large one: what that costs is the kernel's copy of it.
+    """
+
+    def __init__(self) -> None:
+        """Keep none yet."""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._known: dict[int, tuple[Whole, list[bytes]]] = {}
+
+    def pieces(self, whole: Whole, headers: list[tuple[bytes, bytes]]) -> list[bytes]:
+        """Return the bytes of an answer; uvicorn makes a new list of `headers` whenever one changes."""
+        if headers is not self._headers:
+            self._headers, self._known = headers, {}
+        known = self._known.get(id(whole))
+        if known is not None:
+            return known[1]
+        status, own, body = whole
+        head = b"".join([status, *(part for pair in headers for part in (pair[0], b": ", pair[1], b"\r\n")), own])
+        if len(body) > _LARGEST_JOINED:
+            return [head, body]
+        pieces = [head + body]
+        if len(self._known) < _MOST_JOINED:
+            # With the answer itself, so that no other one gets its number.
+            self._known[id(whole)] = (whole, pieces)
+        return pieces
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -38,12 +73,14 @@ class LimitedProtocol(HttpToolsProtocol):
     header_timeout: float = 10.0
     write_timeout: float = 60.0
     at_once: AtOnce | None = None
+    joined: Joined
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:  # noqa: ANN401 -- uvicorn's signature
         """Begin without any timer."""
         super().__init__(config, server_state, app_state, _loop)
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
         self._header_bytes = 0
         self._chunk = 0
         self._in_headers = False
@@ -58,12 +95,16 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._begin_headers()
+        self._limit_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all timers."""
         self._end_headers()
         self._end_writing()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, and count those of headers: all that come while headers have begun and not ended."""
@@ -85,6 +126,9 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self._refuse(HeadersTooLarge())
         self._stay_bounded()
+        # Nearly always the headers came to their end in the bytes with which they began.
+        if self._in_headers and self._header_timer is None:
+            self._limit_headers()
 
     def on_message_begin(self) -> None:
         """A request begins; for the first one the clock has been running since the connection was made."""
@@ -97,8 +141,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what comes after a body in chunks (trailers) nobody asked for."""
-        if self._in_headers:
+        if not self._in_headers:
+            return
+        if len(name) == _LENGTH_OF_EXPECT:
             super().on_header(name, value)
+        else:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The headers are here: from now on the application has its own limits."""
@@ -152,10 +200,8 @@ class LimitedProtocol(HttpToolsProtocol):
         whole = self.at_once(cast("Scope", cycle.scope), bytes(cycle.body))
         if whole is None:
             return False
-        status, headers, body = whole
         self._unstarted, self._may_answer = None, False
-        defaults = [part for pair in self.server_state.default_headers for part in (pair[0], b": ", pair[1], b"\r\n")]
-        self.transport.writelines([b"".join([status, *defaults, headers]), body])
+        self.transport.writelines(self.joined.pieces(whole, self.server_state.default_headers))
         cycle.response_started = cycle.response_complete = True
         cycle.on_response()
         return True
@@ -199,14 +245,49 @@ class LimitedProtocol(HttpToolsProtocol):
         """uvicorn ends the limit for idleness at any byte, also at one that begins no request."""
         cycle: RequestResponseCycle | None = self.cycle
         answered = cycle is not None and cycle.response_complete
-        if answered and not self._in_headers and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if answered and not self._in_headers and self._idle_since is None:
+            self._begin_idleness()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or begin to be idle: as uvicorn does, without a new timer for each request."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        else:
+            self._begin_idleness()
+
+    def _begin_idleness(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._limit_idleness(self.timeout_keep_alive)
+
+    def _limit_idleness(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """End the idleness; the timer goes on, and finds that it ended."""
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for too long, or look again when it will have been."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._limit_idleness(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _begin_headers(self) -> None:
         self._in_headers = True
         self._header_bytes = 0
+
+    def _limit_headers(self) -> None:
         self._header_timer = self.loop.call_later(self.header_timeout, self._too_slow)
 
     def _end_headers(self) -> None:
@@ -239,6 +320,7 @@ def protocol(*, header_timeout: float, write_timeout: float, at_once: AtOnce | N
     own = {
         "header_timeout": header_timeout,
         "write_timeout": write_timeout,
+        "joined": Joined(),
         "at_once": None if at_once is None else staticmethod(at_once),
     }
     return type("LimitedProtocol", (LimitedProtocol,), own)
