@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -107,6 +107,7 @@ class SnapshotBuilder:
         self._ends = Ends(previous.tree if previous else {})
         self._rows = 0
         self._unchanged = 0
+        self._all_served = True
         self._refuse_lost_fields()
         self._views = parse_views(mapping.shape.views, Vocabulary(mapping.offered, mapping.layered))
 
@@ -122,15 +123,19 @@ class SnapshotBuilder:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take in rows, in the order of the read."""
-        known = self._known if self._same_mapping else {}
+        before_of: Callable[[Any], Tenant | None] = self._known.get if self._same_mapping else _nobody
+        entries, position = self._entries, self._id_position
         for row in rows:
             self._rows += 1
-            before = known.get(row[self._id_position])  # type: ignore[call-overload]
-            if before is not None and before.row == row:
-                self._unchanged += 1
+            before = before_of(row[position])
+            if before is None or before.row != row:
+                self._add_changed(row)
+                continue
+            self._unchanged += 1
+            if before.id in entries:
                 self._enter(before.id, before)
             else:
-                self._add_changed(row)
+                entries[before.id] = before
 
     def _add_changed(self, row: Row) -> None:
         mapped = self._mapping.map(row, self._rows)
@@ -157,6 +162,8 @@ class SnapshotBuilder:
             self._entries[tenant] = entry
             if isinstance(entry, Unusable):
                 self._unusable.add(tenant)
+            elif isinstance(entry, NotServed):
+                self._all_served = False
             return
         self._without_entry.append(self._rows)
         if not (isinstance(entry, NotServed) and isinstance(self._entries[tenant], NotServed)):
@@ -285,21 +292,39 @@ class SnapshotBuilder:
         before = self._previous if self._same_mapping else None
         if before is not None and before.tree == tree and self._nothing_changed(before):
             return before.tenants, before.revision
-        ids = yield from self._ids()
+        chosen = yield from self._chosen()
         reusable = before is not None and before.tree == tree
-        made: dict[str, Tenant] = {}
         leaves = sum(1 for _ in leaves_of(tree))
-        for some in sliced(ids, max(1, min(SLICE, _LEAVES_OF_A_TURN // max(1, leaves)))):
+        for some in sliced(list(chosen), max(1, min(SLICE, _LEAVES_OF_A_TURN // max(1, leaves)))):
             for tenant in some:
-                # Each is let go as soon as it was used: there are many.
-                entry = self._kept.get(tenant) or self._entries.pop(tenant)
-                made[tenant] = entry if reusable and isinstance(entry, Tenant) else self._made(entry, tree)
+                entry = chosen[tenant]
+                if not (reusable and isinstance(entry, Tenant)):
+                    # In its place, so that each draft is let go as soon as it was used: there are many.
+                    chosen[tenant] = self._made(entry, tree)
             yield
+        made: dict[str, Tenant] = chosen  # type: ignore[assignment]
         return made, (yield from self._revision(made))
 
     def _nothing_changed(self, before: Snapshot) -> bool:
         """Tell whether there was an unchanged row for each tenant, none twice and none besides."""
         return self._unchanged == self._rows == len(self._entries) == len(before.tenants) and not self._unusable
+
+    def _chosen(self) -> Steps[dict[str, Entry]]:
+        """Return what all who are served are made from, in order of id: where the rows came in it, that is at hand."""
+        if self._all_served and not (self._unusable or self._kept):
+            ids = list(self._entries)
+            yield
+            ids.sort()
+            if ids == list(self._entries):
+                return self._entries
+        else:
+            ids = yield from self._ids()
+        chosen: dict[str, Entry] = {}
+        for some in sliced(ids):
+            for tenant in some:
+                chosen[tenant] = self._kept.get(tenant) or self._entries.pop(tenant)
+            yield
+        return chosen
 
     def _ids(self) -> Steps[list[str]]:
         """Return the ids of all who are served, in order; the database's own order makes sorting cheap."""
@@ -324,11 +349,19 @@ class SnapshotBuilder:
         digest = hashlib.sha256(_ENCODER.encode(self._mapping.names))
         marks: dict[tuple[tuple[int, ...], Paths], bytes] = {((), _NO_PATHS): b"\n"}
         for some in sliced_by_size(list(tenants.values()), size_of):
-            for tenant in some:
-                digest.update(tenant.encoded)
-                digest.update(marks.get((tenant.missing, tenant.paths)) or _mark(marks, tenant))
+            plain = [tenant.encoded for tenant in some if not (tenant.missing or tenant.paths)]
+            if len(plain) == len(some):
+                digest.update(b"\n".join((*plain, b"")))
+            else:
+                for tenant in some:
+                    digest.update(tenant.encoded)
+                    digest.update(marks.get((tenant.missing, tenant.paths)) or _mark(marks, tenant))
             yield
         return digest.hexdigest()
+
+
+def _nobody(_: object) -> None:
+    """Know no tenant."""
 
 
 def _mark(marks: dict[tuple[tuple[int, ...], Paths], bytes], tenant: Tenant) -> bytes:

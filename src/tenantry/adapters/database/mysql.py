@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeDecorator
 from tenantry.adapters.database.calls import MOMENT
 from tenantry.adapters.database.mysql_line import Line, Login
 from tenantry.adapters.database.query import Query
-from tenantry.adapters.database.source import Limits
+from tenantry.adapters.database.source import Fetching, Limits, streamed
 from tenantry.core.columns import Column, Kind
 from tenantry.core.errors import MissingTable, SourceError, quoted
 from tenantry.core.position import Position
@@ -227,9 +227,13 @@ class MySQL:
         """Sort by the bytes of the text; a collation, even a binary one, would ignore spaces at its end."""
         return cast(cast(column, CHAR(charset="utf8mb4")), LargeBinary)
 
-    def row(self, values: Sequence[object]) -> Row:
-        """Return a row: all of it is text already."""
-        return tuple(values)
+    async def opened(self, connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> Fetching:
+        """Execute a statement whose rows stay on the server until they are fetched."""
+        return await streamed(connection, statement)
+
+    def rows(self, fetched: Sequence[Sequence[object]]) -> Sequence[Row]:
+        """Return rows: all of it is text already."""
+        return list(map(tuple, fetched))
 
     async def interrupt(self) -> None:
         """End the statement on the server, which would not hear of a connection that is gone before it writes."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Select, column, select, table
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
@@ -21,7 +21,7 @@ from tenantry.adapters.database.failures import as_source_errors
 from tenantry.adapters.database.query import Query, checked_query
 from tenantry.adapters.database.urls import database_url
 from tenantry.core.columns import Column
-from tenantry.core.errors import ConfigurationError, MissingTable, RefusedColumn, quoted
+from tenantry.core.errors import ConfigurationError, MissingTable, RefusedColumn, SourceError, quoted
 from tenantry.core.position import Position
 from tenantry.core.tenant import Row
 
@@ -37,6 +37,18 @@ class Limits:
     lock: timedelta = timedelta(seconds=2)
     connect: timedelta = timedelta(seconds=5)
     read: timedelta = timedelta(seconds=30)
+
+
+class Fetching(Protocol):
+    """Rows that are fetched bit by bit."""
+
+    async def fetchmany(self, size: int, /) -> Sequence[Sequence[object]]:
+        """Return the next rows, so many at most; none at the end."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the rest."""
+        ...
 
 
 class Database(Protocol):
@@ -75,8 +87,12 @@ class Database(Protocol):
         """Sort by the bytes of a column's text."""
         ...
 
-    def row(self, values: Sequence[object]) -> Row:
-        """Return a row as text, None and bytes that are not text."""
+    async def opened(self, connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> Fetching:
+        """Execute a statement whose rows stay on the server until they are fetched."""
+        ...
+
+    def rows(self, fetched: Sequence[Sequence[object]]) -> Sequence[Row]:
+        """Return rows as text, None and bytes that are not text."""
         ...
 
     async def interrupt(self) -> None:
@@ -124,14 +140,16 @@ class DatabaseReading:
         self._id_column = id_column
         self.position = position
         self.columns = columns
-        self._result: AsyncResult[*tuple[Any, ...]] | None = None
+        self._result: Fetching | None = None
 
     async def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """Give every row in slices, in order of id."""
         with as_source_errors():
-            self._result = await undisturbed(self._connection.stream(self._statement(columns)).start(), self._database)
-            while rows := await undisturbed(self._result.fetchmany(SLICE), self._database):
-                yield [self._database.row(row) for row in rows]
+            opening = self._database.opened(self._connection, self._statement(columns))
+            self._result = result = await undisturbed(opening, self._database)
+            while rows := await undisturbed(result.fetchmany(SLICE), self._database):
+                yield self._database.rows(rows)
+            await undisturbed(result.close(), self._database)
 
     async def drop(self) -> None:
         """Close the rows that were not read to their end."""
@@ -205,11 +223,16 @@ class DatabaseSource:
         await self._database.engine.dispose()
 
 
+async def streamed(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> AsyncResult[*tuple[Any, ...]]:
+    """Execute a statement by SQLAlchemy's own cursor on the server."""
+    return await connection.stream(statement)
+
+
 async def _drop(connection: AsyncConnection, reading: DatabaseReading | None) -> None:
     """Close the connection of a read that failed: nobody knows what is under way on it, so nobody gets it again."""
     if connection.sync_connection is not None and not connection.closed:
         if reading is not None:
-            with suppress(SQLAlchemyError):
+            with suppress(SourceError), as_source_errors():
                 await reading.drop()
         await connection.invalidate()
         await connection.close()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import aiosqlite
-from sqlalchemy import Text, cast, event, table, text
+from sqlalchemy import Select, Text, cast, event, table, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.sql.expression import ColumnElement, FromClause, TableClause
 
 from tenantry.adapters.database.query import Query
-from tenantry.adapters.database.source import Limits
+from tenantry.adapters.database.source import Fetching, Limits, streamed
 from tenantry.core.columns import Column, Kind
 from tenantry.core.position import Position
 from tenantry.core.tenant import Row
@@ -113,9 +113,13 @@ class SQLite:
         """Sort by bytes, whatever collation the column was declared with."""
         return cast(column, Text).collate("BINARY")
 
-    def row(self, values: Sequence[object]) -> Row:
-        """Return a row as text."""
-        return text_row(values)
+    async def opened(self, connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> Fetching:
+        """Execute a statement whose rows stay on the server until they are fetched."""
+        return await streamed(connection, statement)
+
+    def rows(self, fetched: Sequence[Sequence[object]]) -> Sequence[Row]:
+        """Return rows as text."""
+        return list(map(text_row, fetched))
 
     async def interrupt(self) -> None:
         """Interrupt the statement: the thread behind the connection does not hear of a cancelled task."""
