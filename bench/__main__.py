@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bench import deploying, feeding, growing, guarding, profile, selecting, starting, throughput
+from bench import deploying, feeding, growing, guarding, lasting, profile, selecting, starting, throughput
 from bench.plan import Plan
 from bench.processes import CannotMeasure
 from bench.profile import Profile
@@ -29,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[Figure]]] = {
     "selecting": selecting.measure,
     "guarding": guarding.measure,
     "feeding": feeding.measure,
+    "lasting": lasting.measure,
     "deploying": deploying.measure,
 }
 PROFILE = "profile"

@@ -25,11 +25,24 @@ class Plan:
     commits: int = 44
     """Of each round."""
 
+    hour: int = 1800
+    """Changes of an hour: one for each snapshot interval."""
+
     warm: bool = True
 
     @classmethod
     def quick(cls, tables: Tables, work: Path) -> Plan:
         """Ten tenants and a second each: shows that it works, and nothing of speed."""
         return cls(
-            tables, work, tenants=10, most_tenants=10, rounds=1, seconds=1.0, starts=1, changes=3, commits=4, warm=False
+            tables,
+            work,
+            tenants=10,
+            most_tenants=10,
+            rounds=1,
+            seconds=1.0,
+            starts=1,
+            changes=3,
+            commits=4,
+            hour=48,
+            warm=False,
         )

@@ -161,7 +161,7 @@ def metrics_page() -> str:
     observer = PrometheusObserver(SnapshotHolder(_StillClock(), 0), 1)  # type: ignore[arg-type]
     observer.watch_guard(lambda: Standing({SetName("default", "prod-eu"): 1}, 0, is_well=True), {"mode": True})
     observer.watch_nudges(lambda: 0.0, lambda: True)
-    observer.answered("prod-eu", "default", 10, 0.001, held=False)
+    observer.answered("prod-eu", "default", 10, 0, 0.001, held=False)
     families = sorted(observer.registry.collect(), key=lambda family: family.name)
     rows = ((f"`{_exposed(family)}`", family.type, _labels(family), family.documentation) for family in families)
     return (

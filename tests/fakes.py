@@ -127,7 +127,9 @@ class Recorder:
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         self.failures.append(error)
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
+    def answered(
+        self, application_set: str, consumer: str, tenants: int, checksum: int, seconds: float, *, held: bool
+    ) -> None:
         self.answers.append((application_set, consumer, tenants))
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:

@@ -56,7 +56,7 @@ def test_the_line_of_an_answer_is_the_same_by_the_short_way() -> None:
     stream = io.StringIO()
     observer, writer = start_log("json", "info", stream)
 
-    observer.answered("prod-eu", "default", 10, 0.0012, held=False)
+    observer.answered("prod-eu", "default", 10, 0, 0.0012, held=False)
     observer.told("listening", {"addresses": ["127.0.0.1:1"]})
     writer.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 import msgspec
 import pytest
@@ -42,6 +43,13 @@ def test_a_large_answer_is_compressed_to_the_same_bytes_each_time() -> None:
 
 def test_a_small_answer_is_not_compressed() -> None:
     assert answer_to(snapshot_of(tenants(2))).compressed is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 2500])
+def test_the_checksum_is_of_the_whole_body(number: int) -> None:
+    answer = answer_to(snapshot_of(tenants(number)))
+
+    assert answer.checksum == zlib.crc32(answer.body)
 
 
 def damaged(snapshot: Snapshot, name: str, **change: object) -> Snapshot:

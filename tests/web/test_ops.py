@@ -175,6 +175,7 @@ async def test_an_applicationset_is_named_once_its_token_was_accepted() -> None:
     text = await metrics(here)
 
     assert named(text, "tenantry_answer_tenants") == {'application_set="prod"': 10}
+    assert set(named(text, "tenantry_answer_checksum")) == {'application_set="prod"'}
     assert "intruder" not in text
 
 

@@ -146,7 +146,16 @@ class LogObserver:
         self._last_failure = error.message
         tell("read_failed", reason=error.message, cause=cause, milliseconds=_milliseconds(seconds))
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
+    def answered(
+        self,
+        application_set: str,
+        consumer: str,
+        tenants: int,
+        checksum: int,  # noqa: ARG002 -- for the metrics
+        seconds: float,
+        *,
+        held: bool,
+    ) -> None:
         """Write the one line of an answered request."""
         outcome = "held" if held else "released"
         self._answered(application_set, consumer, outcome, tenants, _milliseconds(seconds))

@@ -83,8 +83,8 @@ class GuardGauges(Collector):
 class AnswerGauges(Collector):
     """Gauges of the last answer that each ApplicationSet got."""
 
-    def __init__(self, last_answers: Mapping[str, tuple[int, float]]) -> None:
-        """Look at `last_answers`: by ApplicationSet the number of tenants, and when."""
+    def __init__(self, last_answers: Mapping[str, tuple[int, int, float]]) -> None:
+        """Look at `last_answers`: by ApplicationSet the number of tenants, the body's CRC-32, and when."""
         self._last_answers = last_answers
 
     def collect(self) -> Iterable[Metric]:
@@ -92,15 +92,21 @@ class AnswerGauges(Collector):
         tenants = GaugeMetricFamily(
             "tenantry_answer_tenants", "Tenants in the last answer.", labels=["application_set"]
         )
+        content = GaugeMetricFamily(
+            "tenantry_answer_checksum",
+            "CRC-32 of the last answer: a number that stays is an answer that stayed.",
+            labels=["application_set"],
+        )
         last = GaugeMetricFamily(
             "tenantry_last_answer_timestamp_seconds",
             "When the last answer left, in Unix time.",
             labels=["application_set"],
         )
-        for application_set, (number, moment) in self._last_answers.items():
+        for application_set, (number, checksum, moment) in self._last_answers.items():
             tenants.add_metric([application_set], number)
+            content.add_metric([application_set], checksum)
             last.add_metric([application_set], moment)
-        yield from (tenants, last)
+        yield from (tenants, content, last)
 
 
 class RequestTally(Collector):
@@ -221,7 +227,7 @@ class PrometheusObserver:
         build.labels(tenantry.__version__).set(1)
         self._read_ok, self._read_failed = self._reads.labels("ok"), self._reads.labels("failed")
         self._read_spared = self._reads.labels("spared")
-        self._last_answers: dict[str, tuple[int, float]] = {}
+        self._last_answers: dict[str, tuple[int, int, float]] = {}
         registry.register(AnswerGauges(self._last_answers))
 
     def watch_guard(self, standing: Callable[[], Standing], loose: Mapping[str, bool]) -> None:
@@ -263,13 +269,14 @@ class PrometheusObserver:
         application_set: str,
         consumer: str,  # noqa: ARG002
         tenants: int,
+        checksum: int,
         seconds: float,
         *,
         held: bool,
     ) -> None:
         self._tally.count("200", "held" if held else "released", seconds)
         known = application_set in self._last_answers or len(self._last_answers) < self._max_sets
-        self._last_answers[application_set if known else OTHERS] = (tenants, self._now())
+        self._last_answers[application_set if known else OTHERS] = (tenants, checksum, self._now())
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:  # noqa: ARG002
         """Count a refusal."""

@@ -205,7 +205,9 @@ class Webhook:
     def read_failed(self, error: TenantryError, cause: str, seconds: float) -> None:
         """Tell nobody."""
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
+    def answered(
+        self, application_set: str, consumer: str, tenants: int, checksum: int, seconds: float, *, held: bool
+    ) -> None:
         """Tell nobody."""
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:

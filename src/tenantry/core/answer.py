@@ -44,6 +44,9 @@ class Answer:
     compressed: bytes | None
     """The body as gzip, where that is worth it."""
 
+    checksum: int
+    """CRC-32 of the body."""
+
     @property
     def size(self) -> int:
         """Bytes that it takes to keep."""
@@ -72,16 +75,19 @@ def answer_as_released(released: Mapping[str, bytes], revision: str) -> Steps[An
 
 def _made(chosen: Sequence[Sent], revision: str, names: Sequence[str], native: Collection[str]) -> Steps[Answer]:
     parts: list[bytes] = []
+    checksum = 0
     last = ""
     for some in sliced_by_size(chosen, size_of):
         part = b",".join(tenant.encoded for tenant in some)
         last = _checked(part, some, names, native, last)
         parts += (b"," if parts else HEAD, part)
+        checksum = zlib.crc32(part, zlib.crc32(parts[-2], checksum))
         yield
     body = b"".join((*parts, TAIL) if parts else (HEAD, TAIL))
+    checksum = zlib.crc32(TAIL, checksum if parts else zlib.crc32(HEAD))
     yield
     compressed = (yield from _gzipped(body)) if len(body) >= WORTH_COMPRESSING else None
-    return Answer(revision, len(chosen), body, compressed)
+    return Answer(revision, len(chosen), body, compressed, checksum)
 
 
 def _checked(part: bytes, tenants: Sequence[Sent], names: Sequence[str], native: Collection[str], last: str) -> str:

@@ -33,10 +33,12 @@ class Observers:
         for observer in self._observers:
             observer.read_failed(error, cause, seconds)
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
+    def answered(
+        self, application_set: str, consumer: str, tenants: int, checksum: int, seconds: float, *, held: bool
+    ) -> None:
         """Tell of an answer."""
         for observer in self._observers:
-            observer.answered(application_set, consumer, tenants, seconds, held=held)
+            observer.answered(application_set, consumer, tenants, checksum, seconds, held=held)
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:
         """Tell of a refusal."""

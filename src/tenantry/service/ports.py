@@ -98,8 +98,10 @@ class Observer(Protocol):
         """A read failed; `cause` is the name of what the driver raised, without its text."""
         ...
 
-    def answered(self, application_set: str, consumer: str, tenants: int, seconds: float, *, held: bool) -> None:
-        """An answer left; `held` if the guard kept somebody in it, or out of it."""
+    def answered(
+        self, application_set: str, consumer: str, tenants: int, checksum: int, seconds: float, *, held: bool
+    ) -> None:
+        """An answer left; `held` if the guard kept somebody in it, or out of it; `checksum` is its body's CRC-32."""
         ...
 
     def refused(self, status: int, error: TenantryError, seconds: float, application_set: str, consumer: str) -> None:

@@ -44,6 +44,7 @@ class Prepared:
     revision: str
     application_set: str
     tenants: int
+    checksum: int
     held: bool
     plain: list[Message]
     gzipped: list[Message]
@@ -112,7 +113,9 @@ class PluginEndpoint:
 
     def _answered(self, prepared: Prepared, consumer: str, began: float) -> None:
         seconds = time.perf_counter() - began
-        self._observer.answered(prepared.application_set, consumer, prepared.tenants, seconds, held=prepared.held)
+        self._observer.answered(
+            prepared.application_set, consumer, prepared.tenants, prepared.checksum, seconds, held=prepared.held
+        )
 
     def at_once(self, scope: Scope, body: bytes) -> Whole | None:
         """Answer what is prepared without a task of its own, which costs more than the answer.
@@ -183,6 +186,7 @@ class PluginEndpoint:
             answer.revision,
             request.application_set,
             answer.tenants,
+            answer.checksum,
             reply.is_held,
             plain,
             gzipped,
