@@ -10,8 +10,9 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from tests.support.service import RIVAL, RunningService
 
 from bench.plan import Plan
 from bench.processes import CannotMeasure
-from bench.report import Bar, Figure, percentile, spread
+from bench.report import Bar, Figure, percentile, plain, spread
 from tenantry.core.manifests import TENANT_LABEL
 from tenantry.core.trigger import trigger_sql
 
@@ -79,72 +80,81 @@ class Deployed:
             return len({name for name, _ in self._seen})
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How many tenants of ours there are, and how they are asked for; the floor has one ApplicationSet as large."""
+
+    tenants: int
+    sets: int
+    pairs: int
+    bars: tuple[float | None, float | None]
+    """Milliseconds over the floor, at p50 and p95."""
+
+    go: bool = False
+    """Whether templates are `goTemplate`s."""
+
+    @property
+    def of_a_set(self) -> int:
+        """Return how many tenants an ApplicationSet has, about."""
+        return max(1, self.tenants // self.sets)
+
+    @property
+    def told(self) -> str:
+        where = "" if self.go else " in one ApplicationSet" if self.sets == 1 else f" in {self.sets} ApplicationSets"
+        return f"commit to Application, {self.tenants:,} tenants{where}"
+
+
 def measure(plan: Plan) -> Iterator[Figure]:
     """Commit changes of one tenant each, with random pauses, ours and the floor's in turn."""
+    few = min(plan.tenants, 40)
+    scales = [Scale(few, 1, 17 * plan.changes, (60.0, 200.0), go=True)]
+    if plan.tenants > few:
+        scales.append(Scale(plan.tenants, 64, 10 * plan.changes, (80.0, 250.0)))
+        scales.append(Scale(plan.tenants // 5, 1, 2 * plan.changes, (None, None)))
     with ExitStack() as stack:
         bed = stack.enter_context(Bed())
-        few = min(plan.tenants, 40)
-        yield from _beside_the_floor(plan, bed, few, rounds=17 * plan.changes)
-        if plan.tenants > few:
-            yield from _alone(plan, bed, plan.tenants, 64, rounds=5 * plan.changes, bars=(160.0, 385.0))
-            yield from _alone(plan, bed, plan.tenants // 5, 1, rounds=plan.changes, bars=(None, None))
+        for scale in scales:
+            yield from _beside_the_floor(plan, bed, scale)
 
 
-def _beside_the_floor(plan: Plan, bed: Bed, tenants: int, *, rounds: int) -> Iterator[Figure]:
+def _beside_the_floor(plan: Plan, bed: Bed, scale: Scale) -> Iterator[Figure]:
     with ExitStack() as stack:
         argocd = _argocd(stack, bed)
-        ours = _ours(stack, plan, bed, argocd, tenants)
-        floor = plan.tables.make(tenants)
-        rival = _served(stack, plan.work, floor, {}, RIVAL)
-        _connect(argocd, rival, "floor")
-        for name, go in (("ours", True), ("floor", True)):
-            argocd.apply(_set(name, f"{name}-", name, {}, go=go))
+        databases = {"ours": _ours(stack, plan, bed, argocd, scale.tenants), "floor": plan.tables.make(scale.of_a_set)}
+        _connect(argocd, _served(stack, plan.work, databases["floor"], {}, RIVAL), "floor")
+        argocd.apply(_set("floor", "floor-", "floor", {}, go=scale.go))
+        for index in range(scale.sets):
+            asked = {"shard": {"index": index, "count": scale.sets}} if scale.sets > 1 else {}
+            argocd.apply(_set(f"ours-{index}", "ours-", "ours", asked, go=scale.go))
         deployed = stack.enter_context(Deployed(argocd))
-        _wait_for(argocd, deployed, 2 * tenants)
+        _wait_for(argocd, deployed, scale.tenants + scale.of_a_set)
+        ids = {name: _ids(database) for name, database in databases.items()}
         times: dict[str, list[float]] = {"ours": [], "floor": []}
-        first = _ids(ours)[0]
-        for number in range(rounds):
-            for name, database in (("ours", ours), ("floor", floor)):
+        for number in range(scale.pairs):
+            for name, database in databases.items():
                 time.sleep(random.uniform(0.1, 0.4))
-                began = _changed(database, first, f"s{number}")
+                tenant = random.choice(ids[name])
+                began = _changed(database, tenant, f"s{number}")
                 if name == "floor":
                     argocd.nudge(name)
-                times[name].append((deployed.wait(f"{name}-{first}", f"s{number}") - began) * 1000)
-        what = f"commit to Application, {tenants} tenants, over the floor in the same run"
-        beside = f"{rounds} pairs, ours {spread(times['ours'])} ms, floor {spread(times['floor'])} ms"
-        for share, name, bar in ((0.5, "p50", 60.0), (0.95, "p95", 200.0)):
-            parts = {one: [percentile(part, share) for part in _fifths(every)] for one, every in times.items()}
-            over = percentile(times["ours"], share) - percentile(times["floor"], share)
-            samples = [ours - floor for ours, floor in zip(parts["ours"], parts["floor"], strict=True)]
-            yield Figure(
-                f"{what}: {name}", samples, "ms", Bar(bar), beside, whole=over, beside={"floor": parts["floor"]}
-            )
+                times[name].append((deployed.wait(f"{name}-{tenant}", f"s{number}") - began) * 1000)
+    yield from _figures(scale, times)
 
 
-def _alone(
-    plan: Plan, bed: Bed, tenants: int, shards: int, *, rounds: int, bars: tuple[float | None, float | None]
-) -> Iterator[Figure]:
-    with ExitStack() as stack:
-        argocd = _argocd(stack, bed)
-        ours = _ours(stack, plan, bed, argocd, tenants)
-        for index in range(shards):
-            asked = {"shard": {"index": index, "count": shards}} if shards > 1 else {}
-            argocd.apply(_set(f"ours-{index}", "", "ours", asked, go=False))
-        deployed = stack.enter_context(Deployed(argocd))
-        _wait_for(argocd, deployed, tenants)
-        ids, times = _ids(ours), []
-        for number in range(rounds):
-            time.sleep(random.uniform(0.3, 0.7))
-            tenant = random.choice(ids)
-            began = _changed(ours, tenant, f"s{number}")
-            times.append((deployed.wait(tenant, f"s{number}") - began) * 1000)
-        where = f"{shards} ApplicationSets" if shards > 1 else "one ApplicationSet"
-        what = f"commit to Application, {tenants:,} tenants in {where}"
-        for share, name, bar in zip((0.5, 0.95), ("p50", "p95"), bars, strict=True):
-            limit = None if bar is None else Bar(bar)
-            samples = [percentile(part, share) for part in _fifths(times)]
-            detail = f"{rounds} commits, {spread(times)} ms"
-            yield Figure(f"{what}: {name}", samples, "ms", limit, detail, whole=percentile(times, share))
+def _figures(scale: Scale, times: Mapping[str, Sequence[float]]) -> Iterator[Figure]:
+    beside = f"{scale.pairs} pairs, ours {spread(times['ours'])} ms, floor {spread(times['floor'])} ms"
+    for share, name, bar in zip((0.5, 0.95), ("p50", "p95"), scale.bars, strict=True):
+        ours, floor = (percentile(times[one], share) for one in ("ours", "floor"))
+        parts = {one: [percentile(part, share) for part in _fifths(every)] for one, every in times.items()}
+        yield Figure(
+            f"{scale.told}, over the floor in the same run: {name}",
+            [one - other for one, other in zip(parts["ours"], parts["floor"], strict=True)],
+            "ms",
+            None if bar is None else Bar(bar),
+            f"{beside}; {name} {plain(ours)} and {plain(floor)} ms",
+            whole=ours - floor,
+            beside={"floor": parts["floor"]},
+        )
 
 
 def _fifths(times: Sequence[float]) -> list[Sequence[float]]:
