@@ -126,6 +126,22 @@ async def test_changes_of_others_cost_ever_fewer_reads_until_one_was_of_a_tenant
         await eventually(lambda: bed.reads == before + 1)
 
 
+async def test_a_time_without_hints_makes_the_next_one_count_again() -> None:
+    async with Bed() as bed:
+        for _ in range(40):
+            bed.clock.pass_by(seconds=0.25)
+            await bed.look(Look.MAYBE)
+        await bed.refresher.refresh()  # the timer's, which has what the last hint meant
+        bed.clock.pass_by(seconds=2)
+        await bed.refresher.refresh()
+        bed.clock.pass_by(seconds=0.25)
+        before = bed.reads
+
+        await bed.look(Look.MAYBE)
+
+        assert bed.reads == before + 1
+
+
 async def test_many_changes_at_once_cost_few_reads_and_the_last_is_among_them() -> None:
     async with Bed() as bed:
         bed.clock.pass_by(seconds=1)

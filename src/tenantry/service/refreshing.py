@@ -91,7 +91,7 @@ class Refresher:
         self._signal = asyncio.Event()
         self._began = self._took = -math.inf
         self._gap = self._hint_gap = _SHORTEST_GAP
-        self._hinted = False
+        self._hinted = self._hint_waits = False
         self._waiting: list[asyncio.Future[Snapshot]] = []
         self._is_good = False
         self._heard: float | None = None
@@ -112,6 +112,8 @@ class Refresher:
         if self._clock.monotonic() - self._began >= self._hint_gap:
             self._hinted = True
             self.signal()
+        else:
+            self._hint_waits = True
 
     async def force(self) -> Snapshot:
         """Read now, whatever is proven, and return what was read; raises SourceError."""
@@ -167,11 +169,12 @@ class Refresher:
         """Read once and publish; a failure is reported and leaves everything as it is."""
         waiting, self._waiting = self._waiting, []
         hinted, self._hinted = self._hinted, False
+        nobody_hinted, self._hint_waits = not (hinted or self._hint_waits), False
         self._is_good = False
         before = self._holder.latest
         failure = await self._refreshed()
         latest = self._holder.latest
-        if before is None or latest is None or before.revision != latest.revision:
+        if nobody_hinted or before is None or latest is None or before.revision != latest.revision:
             self._hint_gap = _SHORTEST_GAP
         elif hinted:
             self._hint_gap = min(self._every, max(4 * self._hint_gap, self._took))

@@ -76,7 +76,7 @@ def as_source_errors() -> Iterator[None]:
 def _translated(error: BaseException) -> SourceError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if type(cause).__module__.startswith("asyncmy."):
-        return _of_mysql(cause)
+        return of_mysql(cause)
     state = getattr(cause, "sqlstate", None) or ""
     known = _BY_STATE.get(state) or _BY_STATE.get(state[:2])
     if known:
@@ -91,7 +91,7 @@ def _translated(error: BaseException) -> SourceError:
     return SourceError()
 
 
-def _of_mysql(cause: BaseException) -> SourceError:
+def of_mysql(cause: BaseException) -> SourceError:
     """Look the number up; asyncmy, which may not be installed, puts it first."""
     number = cause.args[0] if cause.args else None
     if number == _INVALID_VIEW:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from tenantry.adapters.database.source import Limits, relation_of
+from tenantry.adapters.database.source import Limits, relation_of, without_driver
 from tenantry.adapters.database.urls import database_url, server_url
 from tenantry.core.errors import ConfigurationError
 from tenantry.service.feeding import Feed
@@ -23,7 +23,7 @@ LOOK_EVERY = 0.25
 def open_feed(
     url: str, table: str | None, limits: Limits, *, channel: str, direct: str | None, every: float
 ) -> Feed | None:
-    """Return the feed of a table, or for None of a query; None where a database has none. Connects to nothing.
+    """Return the feed of a table, or for None of a query; None where there is none. Connects to nothing.
 
     `direct` is another URL of the same database, past a pooler; `every` bounds the seconds between two looks. Raises
     ConfigurationError.
@@ -41,6 +41,8 @@ def open_feed(
             return SQLiteFeed(found.database or "", table, min(every, LOOK_EVERY), limits.lock.total_seconds())
         case "postgresql":
             return _postgresql(found, table, limits, channel, min(every, LOOK_EVERY))
+        case "mysql":
+            return _mysql(found, table, limits, min(every, LOOK_EVERY))
     return None
 
 
@@ -58,9 +60,11 @@ async def heard_by(feed: Feed | None, refresh: float) -> Heard:
     if feed is None:
         return Heard(f"Tenants are read every {refresh:g} s: nobody is told of changes.")
     soon = f"{min(refresh, LOOK_EVERY):g} s"
-    if not isinstance(feed, PostgreSQLFeed):
-        return Heard(f"A change of the file is noticed within {soon}.")
-    return _heard_in_postgresql(*await feed.stands(), soon, refresh)
+    if isinstance(feed, PostgreSQLFeed):
+        return _heard_in_postgresql(*await feed.stands(), soon, refresh)
+    if feed.name == "mysql":
+        return await _heard_in_mysql(feed, soon, refresh)
+    return Heard(f"A change of the file is noticed within {soon}.")
 
 
 def _heard_in_postgresql(listens: bool, mark: Mark, soon: str, refresh: float) -> Heard:  # noqa: FBT001
@@ -78,6 +82,24 @@ def _heard_in_postgresql(listens: bool, mark: Mark, soon: str, refresh: float) -
             "`tenantry manifests trigger` prints one: then changes are heard at once.",
         )
     return Heard("A trigger tells of each change, which is heard at once.")
+
+
+async def _heard_in_mysql(feed: Feed, soon: str, refresh: float) -> Heard:
+    from tenantry.adapters.database.mysql_feed import MySQLFeed
+
+    if isinstance(feed, MySQLFeed) and (await feed.stands()).table is not None:
+        return Heard(f"A change of the table is noticed within {soon}, at the latest within {refresh:g} s.")
+    return Heard(f"Changes are noticed within {soon}, or within {refresh:g} s where others write to the server, too.")
+
+
+def _mysql(url: URL, table: str | None, limits: Limits, every: float) -> Feed:
+    try:
+        from tenantry.adapters.database.mysql_feed import MySQLFeed
+        from tenantry.adapters.database.mysql_line import Login
+    except ModuleNotFoundError as missing:
+        raise without_driver(missing) from None
+    login = Login.of(url, limits.connect.total_seconds())
+    return MySQLFeed(login, None if table is None else relation_of(table), every, limits.statement.total_seconds())
 
 
 def _postgresql(url: URL, table: str | None, limits: Limits, channel: str, every: float) -> Feed:

@@ -271,9 +271,12 @@ def _mysql(url: URL, limits: Limits) -> Database:
     try:
         from tenantry.adapters.database.mysql import MySQL
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "asyncmy":
-            raise
-        raise ConfigurationError(
-            ["source.url: MySQL and MariaDB need a driver: pip install 'tenantry[mysql]'."]
-        ) from None
+        raise without_driver(missing) from None
     return MySQL(url, limits)
+
+
+def without_driver(missing: ModuleNotFoundError) -> Exception:
+    """Say what to install where it is the driver of MySQL and MariaDB that cannot be imported."""
+    if (missing.name or "").partition(".")[0] != "asyncmy":
+        return missing
+    return ConfigurationError(["source.url: MySQL and MariaDB need a driver: pip install 'tenantry[mysql]'."])
