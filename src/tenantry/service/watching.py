@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tenantry.core.asking import Read
@@ -82,11 +83,12 @@ class Watching:
         if not changed:
             return
         self._explain(previous, snapshot, read)
+        among, unreadable = frozenset(changed), frozenset(unreadable_in(snapshot))
         for name, of in list(self._keys.sets.items()):
             baselines = self._ledger.own(name).baselines
             for given, key in list(of.keys.items()):
                 if given in baselines:
-                    yield from self._observe_key(key, snapshot, baselines[given].released, changed, read)
+                    yield from self._observe_key(key, snapshot, baselines[given].released, among, unreadable, read)
 
     def _note_epoch(self, epoch: Epoch) -> None:
         latest = self._epochs[-1] if self._epochs else None
@@ -99,29 +101,45 @@ class Watching:
         key: Key,
         snapshot: Snapshot,
         released: Mapping[str, bytes],
-        changed: Sequence[str],
+        changed: AbstractSet[str],
+        unreadable: AbstractSet[str],
         read: Read,
     ) -> Steps[None]:
+        """Note who is missing and who is back; of those who were never there it only matters whether one is chosen."""
         selection = self._keys.selection(key.set_name, key.input, snapshot)
         if selection is None:
             key.absences = {}
             return
         predicates = [clause.predicate() for clause in selection.clauses]
-        unreadable = set(unreadable_in(snapshot))
-        absences = dict(key.absences)
-        touched = False
-        for some in sliced(changed):
+
+        def is_chosen(tenant: str) -> bool:
+            found = snapshot.tenants.get(tenant)
+            return found is not None and all(meets(found) for meets in predicates)
+
+        fewer, more = sorted((released.keys(), changed), key=len)
+        theirs: list[str] = []
+        for some in sliced(list(fewer)):
+            theirs += [tenant for tenant in some if tenant in more]
+            yield
+        absences = {
+            tenant: since for tenant, since in key.absences.items() if tenant in released or tenant not in changed
+        }
+        for some in sliced(theirs):
             for tenant in some:
-                found = snapshot.tenants.get(tenant)
-                selected = found is not None and all(meets(found) for meets in predicates)
-                if tenant not in released or selected or tenant in unreadable:
+                if tenant in unreadable or is_chosen(tenant):
                     absences.pop(tenant, None)
                 else:
                     absences.setdefault(tenant, read)
-                touched = touched or selected or tenant in released
             yield
         key.absences = absences
-        key.is_due = key.is_due or touched
+        if theirs or key.is_due:
+            key.is_due = True
+            return
+        for some in sliced(list(changed)):
+            if any(map(is_chosen, some)):
+                key.is_due = True
+                return
+            yield
 
     def _refuse_unknown_identity(self, snapshot: Snapshot) -> None:
         known = snapshot.mapping.names
