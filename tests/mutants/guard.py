@@ -42,7 +42,11 @@ CIRCUMSTANCES, KEYS, DRIVING, REGARDING = (
     "service/driving",
     "service/regarding",
 )
-APPROVING, STORE, DOCUMENTS = "service/approving", "adapters/database/state", "adapters/database/state_documents"
+APPROVING, STORE, DOCUMENTS = (
+    "service/approving",
+    "adapters/database/state_writing",
+    "adapters/database/state_documents",
+)
 FORESEEING, NUDGING, LIVE = "service/foreseeing", "service/nudging", "core/live"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
@@ -141,9 +145,11 @@ FAULTS = (
     Fault("a first name is not kept", GUARDING, "if self._naming.name_field else {}\n        events", "if False else {}\n        events", OF_SERVICE),
     Fault("losses are forgotten with the process", DOCUMENTS, "        ledger.losses,\n", "        (),\n", OF_SERVICE),
     Fault("holds are forgotten with the process", DOCUMENTS, "tuple(ledger.holds.values()),", "(),", OF_SERVICE),
-    Fault("two writers overwrite one another", STORE, "LEDGER.c.id == _ONE, LEDGER.c.writes == writes", "LEDGER.c.id == _ONE", OF_SERVICE),
-    Fault("who leaves stays in the store", STORE, "self._database.drop(connection, inputs[number, given], list(tenants))", "pass", OF_SERVICE),
-    Fault("who is touched by a read is not looked at", WATCHING, "key.is_due = key.is_due or touched", "pass", OF_NUDGES),
+    Fault("two writers overwrite one another", STORE, "LEDGER.c.id == ONE, LEDGER.c.writes == bindparam(\"before\")", "LEDGER.c.id == ONE, LEDGER.c.writes <= bindparam(\"before\") + 10**9", OF_SERVICE),
+    Fault("who leaves stays in the store", STORE, "parameters.drop(connection, inputs[given], list(tenants))", "pass", OF_SERVICE),
+    Fault("who leaves with a read is not looked at", WATCHING, "if theirs or key.is_due:", "if key.is_due:", OF_NUDGES),
+    Fault("who comes with a read is not looked at", WATCHING, "if any(map(is_chosen, some)):", "if False:", OF_NUDGES),
+    Fault("who is back stays missing", WATCHING, "absences.pop(tenant, None)", "pass", OF_SERVICE),
     Fault("who is spoken of is not looked at", KEYS, "            for key in of.keys.values():\n                key.is_due = True\n\n    def all_due", "            return\n\n    def all_due", OF_NUDGES),
     Fault("what was foreseen excuses another configuration", FORESEEING, "key.absences = {**going, **decision.absences}", "key.absences = key.judged = {**going, **decision.absences}", OF_NUDGES),
     Fault("who is foreseen to leave begins to settle anew", FORESEEING, "{**going, **decision.absences}", "decision.absences", OF_NUDGES),

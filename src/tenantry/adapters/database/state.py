@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import (
-    event_document,
     event_of,
-    set_document,
     set_ledger,
     whole_document,
     whole_of,
@@ -33,13 +31,13 @@ from tenantry.adapters.database.state_tables import (
     NAME,
     RELEASED,
 )
+from tenantry.adapters.database.state_writing import ONE, Numbers, Parameters, write_changes
 from tenantry.adapters.database.urls import server_url
 from tenantry.core.errors import (
     ConfigurationError,
     StateDamaged,
     StateError,
     StateMissing,
-    StateMoved,
     StateTooNew,
     StateUnreachable,
     StateUnwritable,
@@ -47,7 +45,7 @@ from tenantry.core.errors import (
 from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.live import LiveName
-from tenantry.service.state import Changes, EventQuery, Remembered, SetChange, Whole
+from tenantry.service.state import Changes, EventQuery, Remembered, Whole
 
 T = TypeVar("T")
 _Parameters: TypeAlias = dict[Input, dict[str, bytes]]
@@ -69,11 +67,9 @@ _NUDGE = (
     "SET number = known.number + 1, digest = excluded.digest, at = excluded.at "
     "WHERE known.digest <> excluded.digest OR known.at <= :before RETURNING number"
 )
-_ONE = 1
-"""The id of the only row of `ledger`."""
 
 
-class StateDatabase(Protocol):
+class StateDatabase(Parameters, Protocol):
     """What differs between a file and a server."""
 
     schema: str | None
@@ -105,18 +101,6 @@ class StateDatabase(Protocol):
         """Let one process at a time migrate."""
         ...
 
-    def put(self, connection: Connection, given: int, parameters: Mapping[str, bytes]) -> None:
-        """Put parameter sets into an input."""
-        ...
-
-    def drop(self, connection: Connection, given: int, tenants: Sequence[str]) -> None:
-        """Take parameter sets out of an input."""
-        ...
-
-    def name(self, connection: Connection, names: Mapping[str, str]) -> None:
-        """Keep names that are released for the first time."""
-        ...
-
     def longest(self, statements: int) -> float | None:
         """Return the seconds that so many statements may take, connecting included; None if that is not bounded."""
         ...
@@ -141,8 +125,7 @@ class StateStore:
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
         of = f"{database.schema}." if database.schema else ""
         self._nudge = text(_NUDGE.format(of=of))
-        self._sets: dict[SetName, int] = {}
-        self._inputs: dict[tuple[int, Input], int] = {}
+        self._numbers = Numbers()
 
     @property
     def is_shared(self) -> bool:
@@ -264,10 +247,10 @@ class StateStore:
                 raise StateDamaged
             now = self._now()
             whole = Whole(made=now)
-            connection.execute(insert(LEDGER).values(id=_ONE, writes=0, clock=now, document=whole_document(whole)))
-            self._sets, self._inputs = {}, {}
+            connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=now, document=whole_document(whole)))
+            self._numbers = Numbers()
             return Remembered(0, now, whole, {}, is_new=True)
-        self._sets = {
+        sets_by_name = {
             SetName(consumer, name): number
             for number, consumer, name in connection.execute(
                 select(APPLICATION_SET.c.id, APPLICATION_SET.c.consumer, APPLICATION_SET.c.name)
@@ -277,9 +260,12 @@ class StateStore:
             (number, owner, given)
             for number, owner, given in connection.execute(select(INPUT.c.id, INPUT.c.application_set, INPUT.c.text))
         ]
-        self._inputs = {(owner, given): number for number, owner, given in inputs}
+        by_owner: dict[int, dict[Input, int]] = {}
+        for number, owner, given in inputs:
+            by_owner.setdefault(owner, {})[given] = number
+        self._numbers = Numbers(sets_by_name, by_owner)
         by_set = _released(connection, inputs)
-        names = {number: name for name, number in self._sets.items()}
+        names = {number: name for name, number in sets_by_name.items()}
         sets = {
             names[number]: set_ledger(document, by_set.get(number, {}))
             for number, document in connection.execute(select(APPLICATION_SET.c.id, APPLICATION_SET.c.document))
@@ -293,58 +279,15 @@ class StateStore:
 
     def _write(self, changes: Changes, writes: int) -> None:
         self._database.still_there()
-        sets, inputs = dict(self._sets), dict(self._inputs)
+        numbers = self._numbers.copy()
         with self._database.engine.begin() as connection:
             self._database.begin(connection)
-            values: dict[str, object] = {"writes": writes + 1, "clock": changes.at}
-            if changes.whole is not None:
-                values["document"] = whole_document(changes.whole)
-            ours = update(LEDGER).where(LEDGER.c.id == _ONE, LEDGER.c.writes == writes).values(values)
-            if connection.execute(ours).rowcount != 1:
-                raise StateMoved
-            for change in changes.sets:
-                self._write_set(connection, change, sets, inputs)
-            self._database.name(connection, changes.names)
-            if changes.events:
-                connection.execute(insert(EVENT), [_event_row(event) for event in changes.events])
-        self._sets, self._inputs = sets, inputs
-
-    def _write_set(
-        self,
-        connection: Connection,
-        change: SetChange,
-        sets: dict[SetName, int],
-        inputs: dict[tuple[int, Input], int],
-    ) -> None:
-        name, document = change.name, set_document(change.ledger)
-        if change.formerly is not None:
-            sets[name] = sets.pop(change.formerly)
-            theirs = EVENT.c.consumer == change.formerly.consumer, EVENT.c.application_set == name.application_set
-            connection.execute(update(EVENT).where(*theirs).values(consumer=name.consumer))
-        number = sets.get(name)
-        if number is None:
-            new = insert(APPLICATION_SET).values(consumer=name.consumer, name=name.application_set, document=document)
-            number = sets[name] = connection.execute(new.returning(APPLICATION_SET.c.id)).scalar_one()
-        else:
-            connection.execute(
-                update(APPLICATION_SET)
-                .where(APPLICATION_SET.c.id == number)
-                .values(consumer=name.consumer, name=name.application_set, document=document)
-            )
-        for given in change.ledger.baselines:
-            if (number, given) not in inputs:
-                new = insert(INPUT).values(application_set=number, text=given).returning(INPUT.c.id)
-                inputs[number, given] = connection.execute(new).scalar_one()
-        for given, tenants in change.dropped.items():
-            self._database.drop(connection, inputs[number, given], list(tenants))
-        for given, parameters in change.put.items():
-            self._database.put(connection, inputs[number, given], parameters)
-        for given in change.dropped.keys() - change.ledger.baselines.keys():
-            connection.execute(delete(INPUT).where(INPUT.c.id == inputs.pop((number, given))))
+            write_changes(connection, self._database, changes, writes, numbers)
+        self._numbers = numbers
 
 
 def _writes(connection: Connection) -> int:
-    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == _ONE)).scalar_one())
+    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == ONE)).scalar_one())
 
 
 def _released(
@@ -361,15 +304,6 @@ def _released(
     for number, tenant, parameters in rows:
         by_input[number][tenant] = parameters
     return by_set
-
-
-def _event_row(event: Event) -> dict[str, object]:
-    return {
-        "at": event.at,
-        "consumer": event.consumer,
-        "application_set": event.application_set,
-        "body": event_document(event),
-    }
 
 
 def _events(connection: Connection, asked: EventQuery) -> list[Event]:
