@@ -16,10 +16,23 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
+_WORKERS = 8
+"""Workers that have ports of their own."""
+
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a loopback port that is free now, and that no outgoing connection gets while a server is stopped."""
+    """Return a loopback port that is free now, and that no outgoing connection gets while a server is stopped.
+
+    None is given twice, in this process or beside it by another worker of the same run of tests.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     while True:
-        port = 20000 + secrets.randbelow(12000)
+        port = 20000 + _WORKERS * secrets.randbelow(12000 // _WORKERS) + worker
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
