@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
+from itertools import pairwise
 
 import psycopg
 
@@ -84,34 +85,45 @@ def measure(plan: Plan) -> Iterator[Figure]:
         wait_ready(running)
         asking = Asking(running)
         asking.start()
-        reads, began = _reads(running), time.monotonic()
         memory = [running.memory()]
+        moments, reads, asked = [time.monotonic()], [_reads(running)], [0]
         for part in range(PARTS):
             for number in range(plan.hour // PARTS):
                 _change(running, connection, part * (plan.hour // PARTS) + number)
             memory.append(running.memory())
-        intervals = (time.monotonic() - began) / _INTERVAL
-        reads = _reads(running) - reads
+            moments.append(time.monotonic())
+            reads.append(_reads(running))
+            asked.append(len(asking.taken))
         asking.stop()
     size = f"{plan.tenants:,} tenants"
     changes = PARTS * (plan.hour // PARTS)
     yield Figure(
         f"memory gained from the tenth minute of an hour of changes to its end, {size}",
-        [memory[-1] - memory[1]],
+        [later - memory[1] for later in memory[2:]],
         "MB",
         Bar(10),
-        f"{changes:,} changes in {plain(intervals * _INTERVAL)} s; resident at first and after each ten minutes: "
+        f"{changes:,} changes in {plain(moments[-1] - moments[0])} s; resident at first and after each ten minutes: "
         f"{', '.join(map(plain, memory))}",
+        whole=memory[-1] - memory[1],
     )
     yield Figure(
         f"p99 of an answer asked for back to back meanwhile, {size}",
-        [percentile(asking.taken, 0.99) * 1000],
+        [percentile(asking.taken[first:last], 0.99) * 1000 for first, last in pairwise(asked)],
         "ms",
         Bar(1000),
         f"{len(asking.taken):,} answers, p50 {plain(percentile(asking.taken, 0.5) * 1000)} ms, "
         f"most {plain(max(asking.taken) * 1000)} ms",
+        whole=percentile(asking.taken, 0.99) * 1000,
     )
-    yield Figure(f"reads for each snapshot interval meanwhile, {size}", [reads / intervals], "x", Bar(1))
+    yield Figure(
+        f"reads for each snapshot interval meanwhile, {size}",
+        [
+            (after - before) * _INTERVAL / (end - start)
+            for (before, after), (start, end) in zip(pairwise(reads), pairwise(moments), strict=True)
+        ],
+        "x",
+        Bar(1),
+    )
 
 
 def _change(running: Running, connection: Connection, number: int) -> None:

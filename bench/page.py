@@ -93,7 +93,7 @@ def _drawn(figures: Sequence[Figure], profiles: Sequence[Profile]) -> dict[str, 
     groups = {
         figure.what.partition(", ")[2]: {"tenantry": figure.samples, **figure.beside}
         for figure in figures
-        if figure.beside
+        if figure.beside and figure.measurement == "throughput"
     }
     if groups:
         drawn["rates"] = plots.rates(groups)
