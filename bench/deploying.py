@@ -100,7 +100,7 @@ class Scale:
 
     @property
     def told(self) -> str:
-        where = "" if self.go else " in one ApplicationSet" if self.sets == 1 else f" in {self.sets} ApplicationSets"
+        where = "" if self.go else " in one ApplicationSet" if self.sets == 1 else f" in {self.sets} sets"
         return f"commit to Application, {self.tenants:,} tenants{where}"
 
 
@@ -147,7 +147,7 @@ def _figures(scale: Scale, times: Mapping[str, Sequence[float]]) -> Iterator[Fig
         ours, floor = (percentile(times[one], share) for one in ("ours", "floor"))
         parts = {one: [percentile(part, share) for part in _fifths(every)] for one, every in times.items()}
         yield Figure(
-            f"{scale.told}, over the floor in the same run: {name}",
+            f"{scale.told}, over the floor: {name}",
             [one - other for one, other in zip(parts["ours"], parts["floor"], strict=True)],
             "ms",
             None if bar is None else Bar(bar),
