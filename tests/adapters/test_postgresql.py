@@ -133,6 +133,21 @@ async def test_bytes_in_a_database_without_an_encoding_are_quarantined_row_by_ro
     assert [row.tenant for row in snapshot.quarantined] == ["b"]
 
 
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+async def test_names_are_read_in_the_encoding_of_their_database(postgres: PostgresServer, encoding: str) -> None:
+    name = f"of_{encoding.lower()}"
+    postgres.execute(f"DROP DATABASE IF EXISTS {name}")
+    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = Database(postgres, name).url()
+    with psycopg.connect(url, autocommit=True, client_encoding="UTF8") as connection:
+        connection.execute('CREATE TABLE organization (tenant text, "größe in %" text)')
+        connection.execute("INSERT INTO organization VALUES ('acme', 'ü: 5%d')")
+
+    snapshot = await read(url)
+
+    assert sets_of(answer_to(snapshot)) == [{"größe in %": "ü: 5%d", "tenant": "acme"}]
+
+
 async def test_a_view_a_schema_and_odd_names_are_tables_too(database: Database) -> None:
     database.execute('CREATE SCHEMA "Odd one"')
     database.execute("""CREATE VIEW "Odd one"."select" AS SELECT tenant, status AS "a ""b" FROM organization""")

@@ -209,7 +209,8 @@ class PostgreSQL:
             raise SourceUnreachable
         cursor: psycopg.AsyncServerCursor[tuple[Any, ...]] = driver.cursor(name="tenants")
         try:
-            await cursor.execute(str(compiled).encode(), compiled.params)
+            # As text: psycopg encodes it as the database wants it.
+            await cursor.execute(str(compiled), compiled.params)
         except BaseException:
             await cursor.close()
             raise
