@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
-from tenantry.adapters.database.feed import heard_by
+from tenantry.adapters.database.feed import heard_by, open_feed
 from tenantry.adapters.database.mysql_feed import Mark, MySQLFeed, may_have_changed
-from tenantry.core.errors import SourceError
+from tenantry.adapters.database.source import Limits
+from tenantry.core.errors import SourceError, SourceTooSlow
 from tenantry.service.feeding import Look
 from tests.adapters.test_feeds import OTHERS, feed_of, followed
 from tests.support.mariadb import MariaDatabase
+from tests.support.proxy import FaultProxy
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +113,22 @@ async def test_a_server_that_ends_the_connection_is_an_error(quiet: MariaDatabas
     with pytest.raises(SourceError):
         async for _ in looks:
             pass
+
+
+async def test_a_server_that_falls_silent_is_too_slow(quiet: MariaDatabase) -> None:
+    proxy = FaultProxy(quiet.server.port).start()
+    try:
+        limits = Limits(statement=timedelta(seconds=0.3))
+        feed = open_feed(quiet.url(port=proxy.port), "organization", limits, channel="", direct=None, every=0.01)
+        assert feed is not None
+        looks = feed.looks()
+        assert await anext(looks) is Look.CHANGED
+        proxy.black_hole = True
+
+        with pytest.raises(SourceTooSlow):
+            await asyncio.wait_for(anext(looks), 20)
+    finally:
+        proxy.stop()
 
 
 @pytest.mark.parametrize("wrong", [lambda url: f"{url}_none", lambda url: url.replace("admin", "nobody")])

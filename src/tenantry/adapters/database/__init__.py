@@ -1,1 +1,1 @@
-"""The tenants' database, through SQLAlchemy Core: PostgreSQL and SQLite."""
+"""The tenants' database, through SQLAlchemy Core: PostgreSQL, SQLite, MySQL and MariaDB."""
