@@ -14,9 +14,10 @@ from tenantry.core.columns import Column
 from tenantry.core.errors import SourceError, StateError, StateMoved, StateUnwritable, TenantryError
 from tenantry.core.history import Event
 from tenantry.core.ledger import SetLedger, SetName
-from tenantry.core.live import LiveName
+from tenantry.core.live import LiveName, live_set, spec_of
 from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
+from tenantry.core.spec import Spec
 from tenantry.core.tenant import Row
 from tenantry.service.state import Changes, EventQuery, Remembered, Whole
 from tests.builders import HERE, TUTORIAL_COLUMNS
@@ -54,6 +55,51 @@ class FakeTokens:
     @property
     def consumers(self) -> frozenset[str]:
         return frozenset(self._by_token.values())
+
+
+class FakeSpecs:
+    """ApplicationSets as they are in the cluster, by what their generators say."""
+
+    def __init__(self) -> None:
+        self.sets: dict[SetName, Spec] = {}
+        self.unheard: dict[SetName, Spec] = {}
+        """What is there already, and was not heard of."""
+
+        self.is_down = False
+        self.settled = True
+        self._changed: Callable[[str], None] = lambda _: None
+
+    def listen(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
+
+    def put(self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
+        """Apply an ApplicationSet with these generators."""
+        self.sets[SetName(consumer, name)] = spec_with(*generators)
+        self._changed(name)
+
+    def edit_unheard(self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
+        self.unheard[SetName(consumer, name)] = spec_with(*generators)
+
+    def of(self, name: SetName) -> Spec | None:
+        return None if self.is_down else self.sets.get(name)
+
+    async def ready(self) -> None:
+        return
+
+    async def look(self, name: SetName) -> Spec | None:
+        if not self.is_down and name in self.unheard:
+            self.sets[name] = self.unheard.pop(name)
+            self.settled = False
+            self._changed(name.application_set)
+        return self.of(name)
+
+    def is_settled(self, name: SetName) -> bool:
+        return self.settled
+
+
+def spec_with(*generators: Mapping[str, object]) -> Spec:
+    """Return what the guard is to know of an ApplicationSet with these generators."""
+    return spec_of(live_set({"spec": {"generators": list(generators)}}).plugins)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from tenantry.service.ledger import Ledger
 from tenantry.service.regarding import Regarding
 from tenantry.service.snapshots import SnapshotHolder
 from tests.builders import HERE, snapshot_of
-from tests.fakes import FakeClock, FakeStore, FakeTokens, Recorder
+from tests.fakes import FakeClock, FakeSpecs, FakeStore, FakeTokens, Recorder
 
 LIMITS = (
     RemovalLimit(timedelta(hours=1), 5, 2),
@@ -59,6 +59,9 @@ class Here:
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The fields of `TableShape`."""
 
+    specs: FakeSpecs = field(default_factory=FakeSpecs)
+    """What ApplicationSets are in the cluster."""
+
     tokens: FakeTokens = field(default_factory=lambda: FakeTokens(argocd="a", staging="b"))
 
     def __post_init__(self) -> None:
@@ -76,6 +79,8 @@ class Here:
             shape=digest_of(self.shape),
             naming=self.naming,
         )
+        self.specs.listen(self.guarding.spec_changed)
+        self.guarding.look_by(self.specs)
         self.say = Approving(self.ledger, self.guarding)
         self.desk = GuardDesk(self.ledger, Regarding(self.ledger, self.policy), self.say)
 
@@ -88,7 +93,7 @@ class Here:
         """Return another process on the same store and clock, with what has `changed`."""
         kept = {
             name: getattr(self, name)
-            for name in ("policy", "store", "clock", "shape", "naming", "position", "columns", "tokens")
+            for name in ("policy", "store", "clock", "shape", "naming", "position", "columns", "tokens", "specs")
         }
         return await Here(**{**kept, **changed}).start()
 

@@ -57,6 +57,9 @@ class FakeCluster:
 
     seen: asyncio.Queue[Seen | ClusterError] = field(default_factory=asyncio.Queue)
     refreshed: list[tuple[LiveName, str]] = field(default_factory=list)
+    there: dict[LiveName, LiveSet] = field(default_factory=dict)
+    """What is found by name, which may be more than was given."""
+
     broken: ClusterError | None = None
     watches: int = 0
     closed: bool = False
@@ -68,6 +71,11 @@ class FakeCluster:
             if isinstance(one, ClusterError):
                 raise one
             yield one
+
+    async def find(self, name: LiveName) -> LiveSet | None:
+        if self.broken is not None:
+            raise self.broken
+        return self.there.get(name)
 
     async def refresh(self, name: LiveName, value: str) -> None:
         if self.broken is not None:
@@ -182,6 +190,13 @@ async def test_a_hold_nudges_nobody() -> None:
     await made.here.ask()
     assert len(made.here.held()) == 40
     assert await made.look() == []
+
+
+async def test_who_comes_with_a_read_in_which_a_row_has_no_id_is_told_of() -> None:
+    made = await bed()
+    made.here.read([*rows(40), NEW, {**NEW, "tenant": ""}])
+
+    assert await made.look() == ["prod"]
 
 
 async def test_an_addition_beside_a_hold_nudges() -> None:
@@ -580,7 +595,9 @@ async def test_a_change_is_told_by_the_service_of_its_own_accord() -> None:
 def test_an_input_is_known_unless_argo_cd_fills_it_in_or_may_write_its_numbers_otherwise() -> None:
     known = application_set("a", plugin(status="active", allowEmpty="true"))
     assert (known.inputs, known.allows_empty) == ({'{"status":"active"}'}, True)
-    for unknown in (plugin(region="{{ .region }}"), plugin(shard={"index": 1, "count": 64}), plugin(a=[1.5])):
+    shard = application_set("a", plugin(shard={"index": 1, "count": 64}))
+    assert shard.inputs == {'{"shard":{"count":64,"index":1}}'}
+    for unknown in (plugin(region="{{ .region }}"), plugin(a={"b": 1 << 53}), plugin(a=[1.5])):
         assert application_set("a", plugin(), unknown).inputs is None
 
 

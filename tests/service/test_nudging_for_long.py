@@ -51,6 +51,9 @@ class Controller:
     def live(self) -> LiveSet:
         return application_set(failure=self.failure)
 
+    async def find(self, name: LiveName) -> LiveSet | None:
+        return self.live if name == self.live.name else None
+
     async def refresh(self, name: LiveName, value: str) -> None:
         if self.down:
             raise ClusterError

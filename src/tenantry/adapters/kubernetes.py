@@ -102,6 +102,17 @@ class Kubernetes:
                 live = _live(one)
                 yield Gone(live.name) if kind == "DELETED" else live
 
+    async def find(self, name: LiveName) -> LiveSet | None:
+        """Return an ApplicationSet as the server has it now; None if there is none. Raises ClusterError."""
+        try:
+            with _translating():
+                return _live(await self._client.get(ApplicationSet, name.application_set, namespace=name.namespace))
+        except ClusterError as error:
+            cause = error.__cause__
+            if isinstance(cause, ApiError) and cause.status.code == _NOT_FOUND:
+                return None
+            raise
+
     async def refresh(self, name: LiveName, value: str) -> None:
         """Set the annotation for which Argo CD makes a pass, and nothing else; raises ClusterError."""
         with _translating():

@@ -328,6 +328,16 @@ class KubernetesSettings:
             unset="any, of ApplicationSets that asked",
         ),
     ] = None
+    consumers: Annotated[
+        tuple[str, ...] | None,
+        Told(
+            SOME_NAMES,
+            "Whose ApplicationSets those are: the consumers, by the names of their tokens, of the Argo CD of that "
+            "cluster. The guard looks at the specs of theirs alone.",
+            "default",
+            unset="the consumer that there is, where there is only one",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import msgspec
 from tenantry.core.guard import Policy
 from tenantry.core.ledger import Hold, Input, Loss, Rule, SetLedger, Word, with_size
 from tenantry.core.lens import digest_of
+from tenantry.core.sight import SEES_ALL, Sight
+from tenantry.core.spec import Spec
 
 POLL = 1.0
 """Seconds after which another request for an input is another poll, and not the same one once more."""
@@ -84,6 +86,27 @@ class Asked:
     lens_at: Callable[[Read], str] = lambda _: ""
     """Tells through which lens an earlier read of this process was seen; empty if that is not known any more."""
 
+    spec: Spec | None = None
+    """What the ApplicationSet is in the cluster, as far as is known."""
+
+    is_live: bool = False
+    """Whether that is so now, and not only remembered."""
+
+    sight: Sight = SEES_ALL
+    """Who of this input's answer has an Application."""
+
+    count: Callable[[Input, Mapping[str, bytes]], int] = lambda _, released: len(released)
+    """Tells how many of those an input is answered with have an Application."""
+
+    def still_asks(self, given: Input) -> bool:
+        """Tell whether it is known that the ApplicationSet goes on asking for an input, with this one beside it."""
+        spec = self.spec if self.is_live else None
+        return spec is not None and spec.may_ask(self.input) and spec.may_ask(given)
+
+    def is_lost(self, before: bytes, after: bytes, identity: Sequence[str]) -> bool:
+        """Tell whether the Application of one parameter set goes with another one in its place."""
+        return is_another(before, after, identity) or self.sight.loses(before, after)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -153,11 +176,11 @@ def approval(own: SetLedger, tenant: str, now: float) -> Word | None:
 
 
 def present(ledger: SetLedger, asked: Asked) -> int:
-    """Return how many tenants the live inputs have, that which is asked for among them."""
+    """Return how many tenants have an Application by the live inputs, that which is asked for among them."""
     live = dict(ledger.live(asked.now))
     if asked.input in ledger.baselines:
         live[asked.input] = ledger.baselines[asked.input]
-    return sum(len(one.released) for one in live.values())
+    return sum(asked.count(given, one.released) for given, one in live.items())
 
 
 def sized(ledger: SetLedger, policy: Policy, asked: Asked) -> SetLedger:

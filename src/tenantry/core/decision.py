@@ -55,6 +55,7 @@ class _Judgement:
         self._unsettled: list[str] = []
         self._lost: list[Loss] = []
         self._absences: dict[str, Read] = {}
+        self._arriving: Sequence[str] = ()
         self._began: list[Hold] = []
         self._would: dict[Rule, int] = {}
 
@@ -63,27 +64,51 @@ class _Judgement:
         for tenants in sliced(list(before)):
             for tenant in tenants:
                 after = asked.candidate.get(tenant)
-                renamed = after is not None and is_another(before[tenant], after, self._policy.identity)
-                if after is None or renamed:
-                    self._judge(tenant, renamed=renamed)
+                replaced = after is not None and asked.is_lost(before[tenant], after, self._policy.identity)
+                if after is None or replaced:
+                    self._judge(tenant, replaced=replaced)
                 elif tenant in self._own.pins:
                     self._kept.add(tenant)
             yield
+        self._arriving = yield from self._new()
         self._judge_together()
-        new = [tenant for tenant in asked.candidate if tenant not in before]
         yield
-        waiting = self._additions_that_wait(new)
+        waiting = self._additions_that_wait(self._arriving)
         return (yield from self._decided(set(waiting)))
 
-    def _judge(self, tenant: str, *, renamed: bool) -> None:
-        """Find out whether a missing tenant stays, leaves, or wants to."""
+    def _new(self) -> Steps[Sequence[str]]:
+        """Return the tenants for whom Applications would be made."""
+        asked, before, sight = self._asked, self._baseline.released, self._asked.sight
+        if sight.sees_all:
+            yield
+            return [tenant for tenant in asked.candidate if tenant not in before]
+        new: list[str] = []
+        for some in sliced(list(asked.candidate)):
+            new += [
+                tenant
+                for tenant in some
+                if (known := before.get(tenant)) is not asked.candidate[tenant]
+                and sight.sees(asked.candidate[tenant])
+                and (known is None or not sight.sees(known))
+            ]
+            yield
+        return new
+
+    def _judge(self, tenant: str, *, replaced: bool) -> None:
+        """Find out whether a missing tenant stays, leaves, or wants to.
+
+        One that is `replaced` is there, and another Application or none comes of what it has.
+        """
         asked = self._asked
         since = asked.absences.get(tenant)
         stays = tenant in asked.unreadable or tenant in self._own.pins
         if not stays:
             self._absences[tenant] = since or asked.read
             if self._observes:
-                self._wanting.append(tenant)
+                if self._has_no_application(tenant):
+                    self._leave(tenant, None)
+                else:
+                    self._wanting.append(tenant)
                 return
         self._kept.add(tenant)
         if self._is_across_lenses(tenant, since):
@@ -91,7 +116,7 @@ class _Judgement:
         elif asked.doubtful and not stays:
             self._unsettled.append(tenant)
         elif not stays:
-            self._judge_doubtless(tenant, since, renamed=renamed)
+            self._judge_doubtless(tenant, since, replaced=replaced)
 
     def _is_across_lenses(self, tenant: str, since: Read | None) -> bool:
         """Tell whether a tenant went missing with something else than rows, which is seen by this decision alone."""
@@ -108,25 +133,30 @@ class _Judgement:
         """Whether nobody is to be held; but a freeze is somebody's word."""
         return self._policy.mode is GuardMode.OBSERVE and not self._frozen
 
-    def _judge_doubtless(self, tenant: str, since: Read | None, *, renamed: bool) -> None:
+    def _judge_doubtless(self, tenant: str, since: Read | None, *, replaced: bool) -> None:
         asked = self._asked
         word = approval(self._own, tenant, asked.now)
         if (asked.input, tenant) in self._own.holds:
             if word and not self._frozen:
                 self._leave(tenant, word)
-        elif not renamed and (others := asked.elsewhere(tenant)) and not self._all_have(others, tenant):
+        elif not replaced and (others := asked.elsewhere(tenant)) and not self._all_have(others, tenant):
             pass  # It moves: it stays until all of them were answered with it.
-        elif not renamed and self._has_moved(tenant, since, others):
+        elif not replaced and self._has_moved(tenant, since, others):
             if not self._frozen:
                 self._leave(tenant, None)
         elif since is None or not self._is_settled(since):
             self._unsettled.append(tenant)
         elif self._frozen:
             self._hold((tenant,), Excess(Rule.FREEZE, _FROZEN))
-        elif word:
+        elif word or self._has_no_application(tenant):
             self._leave(tenant, word)
         else:
             self._wanting.append(tenant)
+
+    def _has_no_application(self, tenant: str) -> bool:
+        """Tell whether Argo CD's own selector leaves a tenant out now: nobody loses anything by its removal."""
+        sight = self._asked.sight
+        return sight.is_current and not sight.sees(self._baseline.released[tenant])
 
     def _all_have(self, others: Collection[Input], tenant: str) -> bool:
         return all(tenant in self._own.baselines[one].released for one in others)
@@ -197,20 +227,29 @@ class _Judgement:
             return Excess(Rule.UPSERT_ONLY, "guard.mode is upsert-only.")
         if found := excess(policy, self._own, self._source, wanting, present(self._own, asked), asked.now):
             return found
-        leaving = {*wanting, *self._dropped}
-        # Whose identity changed comes again in the same answer.
-        staying = any(tenant not in leaving or tenant in asked.candidate for tenant in self._baseline.released)
-        staying = staying or self._is_anybody_sure_to_come()
+        staying = self._is_anybody_left(wanting) or self._is_anybody_sure_to_come()
         # An input that nobody asks for any more keeps no Application.
-        others = any(self._live[given].released for given in asked.in_step if given in self._live)
+        others = any(asked.count(given, self._live[given].released) for given in asked.in_step if given in self._live)
         if not (staying or others or asked.allow_empty):
             return Excess(Rule.LAST, "The ApplicationSet would be left with no tenant, and has no allowEmpty.")
         return None
 
+    def _is_anybody_left(self, wanting: Sequence[str]) -> bool:
+        """Tell whether somebody still has an Application if these leave.
+
+        Whose identity changed comes again in the same answer.
+        """
+        asked, leaving = self._asked, {*wanting, *self._dropped}
+        return any(
+            asked.sight.sees(encoded)
+            for tenant, before in self._baseline.released.items()
+            if (encoded := asked.candidate.get(tenant) if tenant in leaving else before) is not None
+        )
+
     def _is_anybody_sure_to_come(self) -> bool:
         """Tell whether there is somebody new who does not wait: where others are held, that is not sure."""
         held = bool(self._own.holds) or bool(self._began)
-        return not held and any(tenant not in self._baseline.released for tenant in self._asked.candidate)
+        return not held and bool(self._arriving)
 
     def _additions_that_wait(self, new: Sequence[str]) -> Collection[str]:
         """Return the new tenants who wait while others are held: too many, or with the name of one who stays."""
@@ -218,7 +257,9 @@ class _Judgement:
         taken = self._names_of_the_kept() if self._kept else set()
         waiting = {tenant for tenant in new if taken and self._name_in(asked.candidate[tenant]) in taken}
         held = self._is_anybody_held()
-        if held or (self._unsettled and self._against(self._unsettled)):
+        if self._baseline.edited:
+            pass  # Who is new is so by the edit, and replaces nobody.
+        elif held or (self._unsettled and self._against(self._unsettled)):
             size, before = present(own, asked), own.additions if held else 0
             if before + len(new) > max(MOST_ADDITIONS, size * MOST_PERCENT // 100):
                 waiting.update(new)
@@ -248,8 +289,10 @@ class _Judgement:
         asked, before = self._asked, self._baseline
         put: dict[str, bytes] = {}
         released = dict(asked.candidate)
-        for tenant in waiting:
+        for tenant in waiting - before.released.keys():
             del released[tenant]
+        # Who comes by what they have now, and not by being there at all, stays without an Application.
+        self._kept |= waiting & before.released.keys()
         yield
         for tenants in sliced(sorted(self._kept)):
             for tenant in tenants:
@@ -266,10 +309,11 @@ class _Judgement:
         polled = before.polled or asked.now - before.first >= POLL
         baseline = Baseline(released, asked.lens, asked.layout, before.first, asked.now, polled)
         new = [tenant for tenant in put if tenant not in before.released]
+        arrived = [tenant for tenant in self._arriving if tenant not in waiting]
         holds, ended = self._holds(waiting)
         anybody = any(map(self._is_in_the_way, holds.values()))
         used = {tenant: msgspec.structs.replace(word, used=True) for tenant, word in self._dropped.items() if word}
-        spent = self._spent(new, ended, holds)
+        spent = self._spent(arrived, ended, holds)
         spent.update(one for one in used if one in released and self._is_renamed_everywhere(one, released))
         ledger = msgspec.structs.replace(
             own,
@@ -281,10 +325,16 @@ class _Judgement:
                 for tenant, word in {**own.approvals, **used}.items()
                 if tenant not in spent and word.stands(asked.now)
             },
-            additions=own.additions + len(new) if anybody else 0,
+            additions=own.additions + (0 if before.edited else len(arrived)) if anybody else 0,
+            spec=asked.spec,
         )
         ledger = sized(ledger, self._policy, asked)
-        meaning = (before.lens, before.layout, before.polled) == (asked.lens, asked.layout, polled)
+        meaning = (before.lens, before.layout, before.polled, before.edited) == (
+            asked.lens,
+            asked.layout,
+            polled,
+            False,
+        )
         is_back = asked.now - before.last > TOUCH
         said = ledger.approvals != own.approvals or ledger.additions != own.additions or ledger.sizes != own.sizes
         settling = bool(waiting) or any(
@@ -302,7 +352,8 @@ class _Judgement:
             began=[hold for key, hold in holds.items() if own.holds.get(key) != hold],
             ended=ended,
             would_hold=self._would,
-            to_record=bool(put or self._dropped or said or is_back or not meaning or holds != own.holds),
+            to_record=bool(put or self._dropped or said or is_back or not meaning or holds != own.holds)
+            or ledger.spec != own.spec,
             unsettled=settling or not polled or any(tenant in self._kept for tenant in asked.unreadable),
             settling=settling,
         )

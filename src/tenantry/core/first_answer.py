@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tenantry.core.asking import Asked, Decision, approval, input_digest, is_another, present, sized
+from tenantry.core.asking import Asked, Decision, approval, input_digest, present, sized
 from tenantry.core.errors import EditedInput, counted, quoted
 from tenantry.core.guard import GuardMode, Policy, excess
 from tenantry.core.ledger import FIRST_PASS, Baseline, Loss, Rule, SetLedger, SourceLedger
@@ -29,6 +29,7 @@ def first_decision(own: SetLedger, source: SourceLedger, policy: Policy, asked: 
         baselines={**own.baselines, asked.input: baseline},
         losses=(*own.losses, *by_rows),
         admitted={name: word for name, word in own.admitted.items() if name != digest},
+        spec=asked.spec,
     )
     return Decision(
         ledger=sized(ledger, policy, asked),
@@ -41,17 +42,22 @@ def first_decision(own: SetLedger, source: SourceLedger, policy: Policy, asked: 
 
 
 def _lost_with_the_others(own: SetLedger, source: SourceLedger, policy: Policy, asked: Asked) -> Steps[Sequence[Loss]]:
-    """Return whom the ApplicationSet would lose, were this its only input from now on; each once."""
+    """Return whom the ApplicationSet would lose if it asked no more for what it asked for so far; each once.
+
+    Where its spec is known, that is what none of its generators can ask for.
+    """
     began = own.began
     if began is None or asked.now - began <= FIRST_PASS:
         return []
     frozen = own.freeze or source.freeze
     lost: dict[str, Loss] = {}
     for given, baseline in own.known().items():
+        if asked.still_asks(given):
+            continue
         for tenants in sliced(list(baseline.released)):
             for tenant in tenants:
                 after = asked.candidate.get(tenant)
-                if after is not None and not is_another(baseline.released[tenant], after, policy.identity):
+                if after is not None and not asked.is_lost(baseline.released[tenant], after, policy.identity):
                     continue
                 if frozen or tenant in own.pins or not approval(own, tenant, asked.now):
                     lost.setdefault(tenant, Loss(tenant, given, asked.now))
@@ -116,7 +122,7 @@ def _problem_of_two(own: SetLedger, policy: Policy, asked: Asked) -> EditedInput
         lost = [
             tenant
             for tenant, before in released.items()
-            if (after := asked.candidate.get(tenant)) is None or is_another(before, after, policy.identity)
+            if (after := asked.candidate.get(tenant)) is None or asked.is_lost(before, after, policy.identity)
         ]
         if lost:
             return EditedInput(

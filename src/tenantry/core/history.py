@@ -32,6 +32,9 @@ class EventKind(StrEnum):
     """The tenants' database stood at an earlier position than when the service saw it last."""
 
     LEDGER_MADE = "ledger made"
+    EDITED = "input edited"
+    """What an ApplicationSet was answered went over to the other input that its only generator asks for now."""
+
     FORGOTTEN = "answers forgotten"
     """What an ApplicationSet was answered counts no more: it was answered without a guard since."""
 
@@ -86,14 +89,17 @@ def members_at(now: Mapping[Input, Iterable[str]], later: Sequence[Event]) -> Ma
     """
     members = {given: set(tenants) for given, tenants in now.items()}
     for event in reversed(later):
-        if event.kind is EventKind.RELEASED and event.input is not None:
+        if event.kind in (EventKind.RELEASED, EventKind.EDITED) and event.input is not None:
             one = members.setdefault(event.input, set())
             one.difference_update(event.came)
             one.update(event.left)
-            if event.because == FIRST:
+            if event.because in (FIRST, EDITED):
                 del members[event.input]
     return {given: frozenset(one) for given, one in members.items()}
 
 
 FIRST = "It was answered for the first time."
 """Why an input's first release came about."""
+
+EDITED = "The only generator of its ApplicationSet asks for it now, and for nothing else."
+"""Why an input has what others had."""

@@ -310,6 +310,28 @@ def selector_of(document: object) -> tuple[Requirement, ...]:
     return found
 
 
+def live_selector_of(document: object) -> tuple[Requirement, ...]:
+    """Read the selector of an ApplicationSet's generator as Argo CD does; raises InvalidSelector where it would fail.
+
+    The empty one selects all. Values are texts, which are compared as they stand.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidSelector("The selector is no object.")
+    labels, expressions = document.get("matchLabels") or {}, document.get("matchExpressions") or []
+    if not isinstance(labels, Mapping) or not isinstance(expressions, list):
+        raise InvalidSelector("The selector has matchLabels that are no object, or matchExpressions that are no list.")
+    found = [Requirement(_checked_key(key), Operator.IN, (str(value),)) for key, value in labels.items()]
+    for expression in expressions:
+        if not isinstance(expression, Mapping):
+            raise InvalidSelector("The selector has an expression that is no object.")
+        values = expression.get("values") or []
+        read = _of_expression({**expression, "values": values})
+        if read.operator in _COMPARISONS:
+            raise InvalidSelector(f"The selector's expression on {quoted(read.key)} compares, which Argo CD does not.")
+        found.append(Requirement(read.key, read.operator, tuple(sorted(map(str, values)))))
+    return tuple(sorted(found))
+
+
 def _of_labels(document: Mapping[str, object]) -> Iterator[Requirement]:
     labels = document.get("matchLabels", {})
     if not isinstance(labels, Mapping):

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from tenantry.core.spec import Spec
+
 Input: TypeAlias = str
 """The input parameters of a request without `allowEmpty`, as canonical JSON."""
 
@@ -77,6 +79,9 @@ class Baseline(msgspec.Struct, frozen=True):
 
     polled: bool = False
     """Whether it was asked for again, a poll later: one request may have been a preview."""
+
+    edited: bool = False
+    """Whether it has what other inputs were answered, and was not answered by itself yet."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -175,6 +180,9 @@ class SetLedger(msgspec.Struct, frozen=True):
     freeze: Word | None = None
     additions: int = 0
     """Tenants that came since somebody was held."""
+
+    spec: Spec | None = None
+    """What was known of it in the cluster when it was answered last; None where that never was."""
 
     @property
     def began(self) -> float | None:

@@ -1,20 +1,30 @@
-"""What an ApplicationSet in the cluster says: which plugins it asks, for what, and how its last pass went."""
+"""What an ApplicationSet in the cluster says: which plugins it asks, for what, and how its last pass went.
+
+What it selects of the answers is for the guard to know: whoever is left out has no Application.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tenantry.core.errors import InvalidSelector
+from tenantry.core.labels import live_selector_of
 from tenantry.core.ledger import Input
+from tenantry.core.sight import Layer, Layers
+from tenantry.core.spec import Generator, Spec
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 """The annotation whose change asks Argo CD for another pass (`AnnotationApplicationSetRefresh` of its API)."""
 
 _INPUT = msgspec.json.Encoder(order="sorted")
+_FIRST_INEXACT = 1 << 53
+"""From here on a float stands for several whole numbers."""
+
 _STATUS = re.compile(r"API error with status code (\d{3})")
 
 
@@ -34,6 +44,14 @@ class PluginUse:
     """What it asks for, without `allowEmpty`; None where that is known only when Argo CD has filled a template."""
 
     allow_empty: bool
+    asks: Input = ""
+    """The same as it is written, with tags where Argo CD fills them."""
+
+    layers: Layers = ()
+    """What its answers go through before they become Applications."""
+
+    is_only: bool = False
+    """Whether the ApplicationSet has no other generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +67,13 @@ class LiveSet:
     applications: int | None = None
     """How many Applications Argo CD counts as its own; None where it has not counted yet."""
 
+    problems: tuple[str, ...] = ()
+    """What of its generators cannot be understood."""
+
     def asking(self, config_maps: Collection[str] | None) -> LiveSet | None:
         """Return it with the plugins of these ConfigMaps alone, or with all for None; None if it has none of them."""
         plugins = tuple(one for one in self.plugins if config_maps is None or one.config_map in config_maps)
-        return LiveSet(self.name, self.uid, plugins, self.failure, self.applications) if plugins else None
+        return replace(self, plugins=plugins) if plugins else None
 
     @property
     def inputs(self) -> Collection[Input] | None:
@@ -77,47 +98,78 @@ class LiveSet:
         return int(found[1]) if found else None
 
 
+def spec_of(uses: Sequence[PluginUse]) -> Spec:
+    """Return what the guard is to know of the ApplicationSets of one name: a plugin cannot tell them apart."""
+    return Spec(
+        tuple(dict.fromkeys(Generator(use.asks, is_exact=use.input is not None, layers=use.layers) for use in uses)),
+        is_single=len(uses) == 1 and uses[0].is_only and uses[0].input is not None,
+    )
+
+
 def live_set(document: Mapping[str, Any]) -> LiveSet:
     """Understand an ApplicationSet as the API server gives it; what it lacks counts as empty."""
     metadata, status = _mapping(document.get("metadata")), _mapping(document.get("status"))
     count = status.get("resourcesCount")
+    generators = _mapping(document.get("spec")).get("generators")
+    problems: list[str] = []
+    plugins = tuple(_plugins(generators, (), problems))
+    if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
+        plugins = tuple(replace(one, is_only=True) for one in plugins)
     return LiveSet(
         LiveName(str(metadata.get("namespace", "")), str(metadata.get("name", ""))),
         str(metadata.get("uid", "")),
-        tuple(_plugins(_mapping(document.get("spec")).get("generators"))),
+        plugins,
         _failure(status.get("conditions")),
         count if isinstance(count, int) else None,
+        tuple(problems),
     )
 
 
-def _plugins(generators: object) -> Iterator[PluginUse]:
+def _plugins(generators: object, above: Layers, problems: list[str]) -> Iterator[PluginUse]:
     """Find plugin generators at any depth: matrix and merge hold generators of their own."""
     for generator in generators if isinstance(generators, list) else ():
         parts = _mapping(generator)
         if isinstance(parts.get("plugin"), Mapping):
-            yield _plugin_use(parts["plugin"])
+            yield _plugin_use(parts["plugin"], (*_layers(parts, problems, is_whole=True), *above))
         for kind in ("matrix", "merge"):
-            yield from _plugins(_mapping(parts.get(kind)).get("generators"))
+            if kind in parts:
+                layers = (*_layers(parts, problems, is_whole=False), *above)
+                yield from _plugins(_mapping(parts[kind]).get("generators"), layers, problems)
 
 
-def _plugin_use(plugin: Mapping[str, Any]) -> PluginUse:
+def _layers(generator: Mapping[str, Any], problems: list[str], *, is_whole: bool) -> Layers:
+    """Return the selector of a generator; one that Argo CD refuses selects nobody anew, and costs nobody anything."""
+    if generator.get("selector") is None:
+        return ()
+    try:
+        requirements = live_selector_of(generator["selector"])
+    except InvalidSelector as error:
+        problems.append(error.message)
+        return ()
+    return (Layer(requirements, is_whole=is_whole),) if requirements else ()
+
+
+def _plugin_use(plugin: Mapping[str, Any], layers: Layers) -> PluginUse:
     given = _mapping(_mapping(plugin.get("input")).get("parameters"))
     allow_empty = given.get("allowEmpty") in (True, "true")
     asked = {name: value for name, value in given.items() if name != "allowEmpty"}
     text = _INPUT.encode(asked).decode()
-    exact = "{{" not in text and not any(map(_has_number, asked.values()))
-    return PluginUse(str(_mapping(plugin.get("configMapRef")).get("name", "")), text if exact else None, allow_empty)
+    exact = "{{" not in text and not any(map(_is_written_anew, asked.values()))
+    config_map = str(_mapping(plugin.get("configMapRef")).get("name", ""))
+    return PluginUse(config_map, text if exact else None, allow_empty, text, layers)
 
 
-def _has_number(value: object) -> bool:
-    """Tell whether there is a number in it, which Go may write in another way than it was read."""
+def _is_written_anew(value: object) -> bool:
+    """Tell whether it has a number that Go, for which all are floats, may write in another way than it stands."""
     match value:
         case bool() | str() | None:
             return False
         case Mapping():
-            return any(map(_has_number, value.values()))
+            return any(map(_is_written_anew, value.values()))
         case list():
-            return any(map(_has_number, value))
+            return any(map(_is_written_anew, value))
+        case int():
+            return abs(value) >= _FIRST_INEXACT
     return True
 
 

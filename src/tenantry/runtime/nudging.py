@@ -10,8 +10,9 @@ from tenantry.runtime.building import SystemClock, cluster_of
 from tenantry.runtime.guard import Guard
 from tenantry.service.answering import Unguarded
 from tenantry.service.nudging import Nudger
-from tenantry.service.ports import Observer
+from tenantry.service.ports import Observer, Tokens
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.specs import ClusterSpecs
 from tenantry.service.unremembered import Unremembered
 
 
@@ -27,7 +28,12 @@ class _InMemory:
 
 
 def nudger_of(
-    settings: Settings, guard: Guard | None, unguarded: Unguarded, snapshots: SnapshotHolder, observer: Observer
+    settings: Settings,
+    guard: Guard | None,
+    unguarded: Unguarded,
+    snapshots: SnapshotHolder,
+    tokens: Tokens,
+    observer: Observer,
 ) -> Nudger | None:
     """Return who tells Argo CD of changes; None without access to a cluster. Raises ConfigurationError."""
     cluster = cluster_of(settings)
@@ -44,6 +50,17 @@ def nudger_of(
         config_maps=kubernetes.plugin_configmaps,
     )
     snapshots.published = nudger.wake
+    if guard is not None:
+        guard.guarding.look_by(
+            ClusterSpecs(
+                cluster,
+                nudger.following,
+                tokens,
+                clock,
+                consumers=kubernetes.consumers,
+                changed=guard.guarding.spec_changed,
+            )
+        )
     return nudger
 
 

@@ -80,7 +80,7 @@ class Service:
         self._answering = Answering(self.snapshots)
         self._unguarded = Unguarded(self._answering, self.snapshots)
         self._guard = None if settings.guard.mode == OFF else self._built_guard()
-        self.nudger = nudger_of(settings, self._guard, self._unguarded, self.snapshots, self._observer)
+        self.nudger = nudger_of(settings, self._guard, self._unguarded, self.snapshots, self._tokens, self._observer)
         if (nudger := self.nudger) is not None:
             metrics.watch_nudges(lambda: nudger.pending, lambda: nudger.following.is_whole)
         self._readiness = self._built_readiness(metrics)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tenantry.core.asking import Asked, Read, is_another
+from tenantry.core.asking import Asked, Decision, Read, is_another
+from tenantry.core.decision import decide
 from tenantry.core.errors import RequestRefused
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
 from tenantry.core.keeping import Fitting
-from tenantry.core.ledger import Baseline, Input, SetLedger
+from tenantry.core.ledger import Baseline, Input, SetLedger, SetName
 from tenantry.core.lens import lens_of
 from tenantry.core.selection import parse_selection
+from tenantry.core.sight import SEES_ALL, Sight
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Tenant
@@ -22,6 +24,7 @@ from tenantry.service.answering import Question
 from tenantry.service.keys import Key, Keys, KnownSet, parameters_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock
+from tenantry.service.specs import NO_SPECS, Known, Specs
 from tenantry.service.watching import Watching, is_doubtful, unreadable_in
 
 _ASKED_ANEW = 60.0
@@ -59,11 +62,39 @@ class Circumstances:
         self._clock = clock
         self._shape = shape
         self.naming = naming
+        self.specs: Specs = NO_SPECS
         self._fittings: tuple[Snapshot, Fitting, dict[str, Fitting]] | None = None
 
-    def asked(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> tuple[SetLedger, Asked]:
+    def decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Steps[Decision]:
+        """Decide what a request is answered; raises EditedInput."""
+        own, asked = self._asked(this, candidate, fitting)
+        return (yield from decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
+
+    def known(self, name: SetName) -> Known:
+        """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now."""
+        spec = self.specs.of(name)
+        return Known(self._ledger.own(name).spec, is_live=False) if spec is None else Known(spec, is_live=True)
+
+    def sight(self, name: SetName, given: Input) -> Sight:
+        """Return who has an Application of those that an input is answered with."""
+        known = self.known(name)
+        if known.spec is None:
+            return SEES_ALL
+        selectors = known.spec.selectors_of(given)
+        key = self._keys.key(name, given)
+        if key.sight is None or key.sight[0] != (selectors, known.is_live):
+            key.sight = ((selectors, known.is_live), Sight(selectors, is_current=known.is_live))
+        return key.sight[1]
+
+    def count(self, name: SetName, given: Input, released: Mapping[str, bytes]) -> int:
+        """Return how many of those that an input is answered with have an Application."""
+        sight = self.sight(name, given)
+        return len(released) - len(sight.unseen(released)) if not sight.sees_all else len(released)
+
+    def _asked(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> tuple[SetLedger, Asked]:
         """Return what is known of the ApplicationSet, and what is asked."""
         snapshot, key = this.question.snapshot, this.key
+        known = self.known(key.set_name)
         own = self.with_times(this.of, self._ledger.own(key.set_name))
         origin = self._watching.origin(snapshot.position)
         asked = Asked(
@@ -87,6 +118,10 @@ class Circumstances:
             judged=key.judged,
             anew=self._ledger.anew(key.set_name),
             lens_at=lambda read: self._lens_at(key, read),
+            spec=known.spec,
+            is_live=known.is_live,
+            sight=self.sight(key.set_name, key.input),
+            count=lambda given, released: self.count(key.set_name, given, released),
         )
         return own, asked
 
@@ -111,7 +146,8 @@ class Circumstances:
         baseline = own.baselines.get(this.key.input)
         if baseline is None:
             return usual, candidate
-        staying = yield from self._staying(own, baseline, candidate)
+        sight = self.sight(this.key.set_name, this.key.input)
+        staying = yield from self._staying(own, baseline, candidate, sight)
         if not staying:
             return usual, candidate
         tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in staying])
@@ -121,14 +157,22 @@ class Circumstances:
         fitting = others.setdefault(fitting.layout, fitting)
         return fitting, (yield from fitting.candidate(chosen))
 
-    def _staying(self, own: SetLedger, baseline: Baseline, candidate: Mapping[str, bytes]) -> Steps[Collection[str]]:
-        """Return who may stay as released: who is missing, is pinned, or has become another one."""
+    def _staying(
+        self, own: SetLedger, baseline: Baseline, candidate: Mapping[str, bytes], sight: Sight
+    ) -> Steps[Collection[str]]:
+        """Return who may stay as released: who is missing, pinned, or another one, and whom a selector leaves out."""
         released, identity = baseline.released, self._policy.identity
         staying = released.keys() - candidate.keys() | (released.keys() & own.pins.keys())
-        if identity:
+        if identity or not sight.sees_all:
             for some in sliced(list(candidate)):
                 staying.update(
-                    one for one in some if one in released and is_another(released[one], candidate[one], identity)
+                    one
+                    for one in some
+                    if one in released
+                    and (
+                        is_another(released[one], candidate[one], identity)
+                        or sight.loses(released[one], candidate[one])
+                    )
                 )
                 yield
         return staying
@@ -145,8 +189,9 @@ class Circumstances:
 
     def _elsewhere(self, this: Request, own: SetLedger) -> Callable[[str], Collection[Input]]:
         """Return what tells which other live inputs of an ApplicationSet select a tenant now."""
-        snapshot = this.question.snapshot
-        others: list[tuple[Input, list[Callable[[Tenant], bool]]]] | None = None
+        snapshot, name = this.question.snapshot, this.key.set_name
+        known = self.known(name)
+        others: list[tuple[Input, Sight, list[Callable[[Tenant], bool]]]] | None = None
 
         def elsewhere(tenant: str) -> Collection[Input]:
             nonlocal others
@@ -156,11 +201,16 @@ class Circumstances:
             if others is None:
                 live = [given for given in own.live(self._ledger.now()) if given != this.key.input]
                 others = [
-                    (given, [clause.predicate() for clause in selection.clauses])
+                    (given, self.sight(name, given), [clause.predicate() for clause in selection.clauses])
                     for given in live
-                    if (selection := self._keys.selection(this.key.set_name, given, snapshot)) is not None
+                    if (selection := self._keys.selection(name, given, snapshot)) is not None
+                    and not (known.is_live and known.spec is not None and not known.spec.may_ask(given))
                 ]
-            return [given for given, predicates in others if all(meets(found) for meets in predicates)]
+            return [
+                given
+                for given, sight, predicates in others
+                if all(meets(found) for meets in predicates) and sight.sees(found.encoded)
+            ]
 
         return elsewhere
 

@@ -41,6 +41,10 @@ class Cluster(Protocol):
         """
         ...
 
+    async def find(self, name: LiveName) -> LiveSet | None:
+        """Return an ApplicationSet as it is now, whatever was heard; None if there is none. Raises ClusterError."""
+        ...
+
     async def refresh(self, name: LiveName, value: str) -> None:
         """Set the annotation for which Argo CD makes a pass; raises ClusterError."""
         ...
@@ -71,7 +75,13 @@ class Following:
         self.namespaces = namespaces
         self._config_maps = config_maps
         self._changed = changed
+        self.noticed: Callable[[], None] = lambda: None
+        """Called whenever something was seen, before anybody else is told: set by whoever has to know it first."""
+
         self._live: dict[str, dict[LiveName, LiveSet]] = {}
+        self.looked = asyncio.Event()
+        """Set once every namespace was looked at, whether that could be done or not."""
+
         self.problems: dict[str, ClusterError | None] = {}
         """By namespace, once it was looked at: why its ApplicationSets cannot be seen now; None while they can."""
 
@@ -97,7 +107,7 @@ class Following:
             try:
                 async with aclosing(self._cluster.watch(namespace)) as seen:
                     self._take(namespace, await anext(seen))
-                    self.problems[namespace] = None
+                    self._note(namespace, None)
                     async for one in seen:
                         failures = self._is_back(namespace, failures)
                         self._take(namespace, one)
@@ -121,7 +131,12 @@ class Following:
         if is_first:
             fields: dict[str, object] = {"namespace": namespace, "reason": error.what, "remedy": error.advice}
             self._observer.told("cluster_lost", fields)
-        self.problems[namespace] = error
+        self._note(namespace, error)
+
+    def _note(self, namespace: str, problem: ClusterError | None) -> None:
+        self.problems[namespace] = problem
+        if len(self.problems) == len(self.namespaces):
+            self.looked.set()
 
     def _take(self, namespace: str, seen: Seen) -> None:
         before = {live.name for live in self.live}
@@ -133,10 +148,15 @@ class Following:
             self._live[namespace].pop(seen.name, None)
         else:
             self._put(namespace, seen)
+        self.noticed()
         self._changed(before - {live.name for live in self.live})
 
+    def ours(self, live: LiveSet) -> LiveSet | None:
+        """Return what of an ApplicationSet uses us; None if nothing does."""
+        return live.asking(self._config_maps)
+
     def _put(self, namespace: str, live: LiveSet) -> None:
-        ours = live.asking(self._config_maps)
+        ours = self.ours(live)
         if ours is None:
             self._live[namespace].pop(live.name, None)
         else:

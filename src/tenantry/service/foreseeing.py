@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from tenantry.core.asking import Decision
-from tenantry.core.decision import decide
 from tenantry.core.errors import RequestRefused
-from tenantry.core.guard import Policy
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.lens import digest_of
 from tenantry.service.answering import Answering, PluginRequest
@@ -63,7 +61,6 @@ class Foreseeing:
         answering: Answering,
         snapshots: SnapshotHolder,
         ledger: Ledger,
-        policy: Policy,
         keys: Keys,
         circumstances: Circumstances,
         watching: Watching,
@@ -73,7 +70,6 @@ class Foreseeing:
         self._answering = answering
         self._snapshots = snapshots
         self._ledger = ledger
-        self._policy = policy
         self._keys = keys
         self._circumstances = circumstances
         self._watching = watching
@@ -122,8 +118,8 @@ class Foreseeing:
         this = Request(self._keys.of(name), key, question, read)
         chosen = await driven(question.index.chosen(question.selection))
         fitting, candidate = await driven(self._circumstances.fitted(this, chosen))
-        own, asked = self._circumstances.asked(this, candidate, fitting)
-        decision = await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
+        absences = key.absences
+        decision = await driven(self._circumstances.decided(this, candidate, fitting))
         if before is not self._ledger.own(name) or read.number < self._watching.latest:
             # Somebody was answered meanwhile, or a read is coming in: what was found out may not hold any more.
             key.is_due = True
@@ -131,7 +127,7 @@ class Foreseeing:
             return
         if not is_doubtful(snapshot):
             # Not `judged`: what was only foreseen does not excuse what changes besides rows until somebody asks.
-            going = {tenant: since for tenant, since in asked.absences.items() if tenant in decision.dropped}
+            going = {tenant: since for tenant, since in absences.items() if tenant in decision.dropped}
             key.absences = {**going, **decision.absences}
         key.difference = _difference(key, decision)
         key.is_due = key.is_due or decision.settling

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
 from tenantry.core.asking import TOUCH, Decision
-from tenantry.core.decision import decide
 from tenantry.core.errors import StateError
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
@@ -24,12 +23,14 @@ from tenantry.core.tenant import Kept
 from tenantry.service.answering import Answering, PluginRequest, Reply
 from tenantry.service.circumstances import Circumstances, Request
 from tenantry.service.driving import driven, to_its_end
+from tenantry.service.editing import Editing
 from tenantry.service.foreseeing import Foreseeing
 from tenantry.service.keys import Key, Keys, KnownSet, input_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
 from tenantry.service.releasing import events_of, told_of
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
+from tenantry.service.specs import Specs
 from tenantry.service.state import SetChange
 from tenantry.service.tidying import tidied_up
 from tenantry.service.watching import Watching, is_doubtful
@@ -73,19 +74,20 @@ class Guarding:
         self._answering = answering
         self._snapshots = snapshots
         self._ledger = ledger
-        self._policy = policy
         self._tokens = tokens
         self._observer = observer
         self._clock = clock
         self._naming = naming
         self._keys = Keys()
         self._removing = asyncio.Lock()
+        self._editing = Editing(ledger)
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
         self._circumstances = Circumstances(
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
         )
+        self.watching.sight = self._circumstances.sight
         self.foreseeing = Foreseeing(
-            answering, snapshots, ledger, policy, self._keys, self._circumstances, self.watching, self.require
+            answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require
         )
 
     # --- answering -------------------------------------------------------------------------------------------------
@@ -119,6 +121,7 @@ class Guarding:
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
         name = SetName(consumer, request.application_set)
+        await self._editing.look(name, input_of(request))
         of = self._keys.of(name)
         await of.lock.acquire()
         return await self._under_lock(name, of, request)
@@ -129,11 +132,14 @@ class Guarding:
         try:
             await self._taken_over(name)
             given = input_of(request)
+            await self._editing.take_over(name, given)
             key = self._keys.key(name, given)
             snapshot, read = self._snapshots.fresh(), self._snapshots.read
             question = self._answering.question(request, snapshot)
             if not snapshot.complete and given not in self._ledger.own(name).baselines:
                 raise last_good_unknown(snapshot)
+            if self._editing.is_preview(name, given):
+                return Reply(await self._answering.of(question), NEVER_AGAIN)
             return await self._answered(Request(of, key, question, read))
         finally:
             of.lock.release()
@@ -177,8 +183,7 @@ class Guarding:
         return Reply(answer, ticket, is_held=held)
 
     async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
-        own, asked = self._circumstances.asked(this, candidate, fitting)
-        return await driven(decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
+        return await driven(self._circumstances.decided(this, candidate, fitting))
 
     async def _made(self, this: Request, decision: Decision) -> Answer:
         released = decision.ledger.baselines[this.key.input].released
@@ -202,6 +207,10 @@ class Guarding:
         `seen` is the generation of the ledger by which was decided.
         """
         key = this.key
+        released = decision.ledger.baselines[key.input].released
+        self._ledger.leave_out(
+            key.set_name, key.input, self._circumstances.sight(key.set_name, key.input).unseen(released)
+        )
         if not decision.to_record:
             self._ledger.remember(key.set_name, decision.ledger, seen)
             return
@@ -279,6 +288,21 @@ class Guarding:
         self._keys.spoken(name)
         self.foreseeing.wake()
 
+    def look_by(self, specs: Specs) -> None:
+        """Judge by what ApplicationSets are in the cluster."""
+        self._editing.specs = self._circumstances.specs = specs
+
+    def spec_changed(self, application_set: str) -> None:
+        """Make void what was answered to ApplicationSets of a name: they may take something else of it now."""
+        for name in [one for one in self._ledger.sets if one.application_set == application_set]:
+            self._count_anew(name)
+            self.spoken(name)
+
+    def _count_anew(self, name: SetName) -> None:
+        for given, baseline in self._ledger.own(name).baselines.items():
+            unseen = self._circumstances.sight(name, given).unseen(baseline.released)
+            self._ledger.leave_out(name, given, unseen)
+
     async def _taken_over(self, name: SetName) -> None:
         """Give a consumer that is new to an ApplicationSet the ledger of one that has no token any more."""
         latest = self._former(name)
@@ -311,6 +335,8 @@ class Guarding:
         """Take the naming that knows of released names."""
         self._naming = naming
         self._circumstances.naming = naming
+        for name in self._ledger.sets:
+            self._count_anew(name)
 
     def require(self) -> None:
         """Raise NotReady while an ApplicationSet that was answered before could not be answered."""

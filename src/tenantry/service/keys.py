@@ -13,6 +13,7 @@ from tenantry.core.asking import POLL, Read
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.selection import Selection, parse_selection
+from tenantry.core.sight import Sight
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.answering import PluginRequest
 
@@ -39,6 +40,9 @@ class Key:
 
     selection: tuple[object, Selection | None] | None = None
     """With the mapping for which it was understood."""
+
+    sight: tuple[object, Sight] | None = None
+    """Who has an Application of those that it is answered with, and the selectors by which that is so."""
 
     came: Mapping[str, int] = field(default_factory=dict)
     """By which read tenants came, who were in another input of the ApplicationSet then."""

@@ -51,6 +51,7 @@ class Ledger:
         self._sets: dict[SetName, SetLedger] = {}
         self._whole = Whole(made=0.0)
         self._counts: dict[str, int] = {}
+        self._unseen: dict[tuple[SetName, Input], frozenset[str]] = {}
         self._source: SourceLedger | None = None
         self._writes = -1
         self._base = self._began = 0.0
@@ -103,7 +104,8 @@ class Ledger:
         """What is known of all ApplicationSets, as far as limits need it."""
         if self._source is None:
             losses = tuple(loss for own in self._sets.values() for loss in own.losses)
-            self._source = SourceLedger(losses, self._whole.sizes, len(self._counts), self._whole.freeze)
+            present = len(self._counts) - self._hidden({})
+            self._source = SourceLedger(losses, self._whole.sizes, present, self._whole.freeze)
         return self._source
 
     def own(self, name: SetName) -> SetLedger:
@@ -216,6 +218,7 @@ class Ledger:
             now = self.now()
             counts = self._counted(change)
             size = len(self._counts) + sum((after > 0) - (tenant in self._counts) for tenant, after in counts.items())
+            size -= self._hidden(counts)
             whole = msgspec.structs.replace(
                 self._whole, sizes=with_size(self._whole.sizes, now, size, now - self._longest)
             )
@@ -259,6 +262,22 @@ class Ledger:
             for tenant in tenants:
                 counts[tenant] = counts.get(tenant, self._counts.get(tenant, 0)) - 1
         return counts
+
+    def leave_out(self, name: SetName, given: Input, unseen: frozenset[str]) -> None:
+        """Note whom Argo CD's own selectors leave out of an answer: they count as nobody where tenants are counted."""
+        if self._unseen.get((name, given), frozenset()) != unseen:
+            self._unseen[name, given] = unseen
+            self._source = None
+
+    def _hidden(self, counts: Mapping[str, int]) -> int:
+        """Return how many tenants are answered, and left out of every answer that has them; `counts` come first."""
+        times: dict[str, int] = {}
+        for (name, given), unseen in self._unseen.items():
+            if given in self.own(name).baselines:
+                for tenant in unseen:
+                    times[tenant] = times.get(tenant, 0) + 1
+        known = self._counts
+        return sum(0 < counts.get(tenant, known.get(tenant, 0)) <= number for tenant, number in times.items())
 
     def _recount(self, counts: Mapping[str, int]) -> None:
         for tenant, number in counts.items():

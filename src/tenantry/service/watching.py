@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from tenantry.core.asking import Read
+from tenantry.core.asking import Read, is_another
 from tenantry.core.errors import MissingColumn, listed, nearest, quoted
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
+from tenantry.core.ledger import Input, SetName
 from tenantry.core.mapping import RowMapping
 from tenantry.core.position import Position
+from tenantry.core.selection import Selection
+from tenantry.core.sight import SEES_ALL, Sight
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.vocabulary import Vocabulary
@@ -52,6 +55,9 @@ class Watching:
         self._position: Position | None = None
         self._turns = 0
         self._epochs: tuple[Epoch, ...] = ()
+        self.sight: Callable[[SetName, Input], Sight] = lambda _, __: SEES_ALL
+        """Tells who of an input's answer has an Application: set by whoever knows."""
+
         self.latest = 0
         """The number of the read that was taken in last, or is being taken in."""
 
@@ -72,9 +78,7 @@ class Watching:
         if previous is not None and (is_doubtful(previous) or previous.tree != snapshot.tree):
             self._keys.all_due()
         if is_doubtful(snapshot):
-            for of in self._keys.sets.values():
-                for key in of.keys.values():
-                    key.absences = {}
+            self._doubt(previous, snapshot)
             return
         if previous is not None and previous.revision == snapshot.revision and not snapshot.quarantined:
             return
@@ -89,6 +93,14 @@ class Watching:
             for given, key in list(of.keys.items()):
                 if given in baselines:
                     yield from self._observe_key(key, snapshot, baselines[given].released, among, unreadable, read)
+
+    def _doubt(self, previous: Snapshot | None, snapshot: Snapshot) -> None:
+        """Take in a read after which nobody is known to be missing; who is new comes all the same."""
+        if previous is None or previous.revision != snapshot.revision:
+            self._keys.all_due()
+        for of in self._keys.sets.values():
+            for key in of.keys.values():
+                key.absences = {}
 
     def _note_epoch(self, epoch: Epoch) -> None:
         latest = self._epochs[-1] if self._epochs else None
@@ -110,12 +122,7 @@ class Watching:
         if selection is None:
             key.absences = {}
             return
-        predicates = [clause.predicate() for clause in selection.clauses]
-
-        def is_chosen(tenant: str) -> bool:
-            found = snapshot.tenants.get(tenant)
-            return found is not None and all(meets(found) for meets in predicates)
-
+        rows = _Rows(snapshot, selection, released, self.sight(key.set_name, key.input), self._policy.identity)
         fewer, more = sorted((released.keys(), changed), key=len)
         theirs: list[str] = []
         for some in sliced(list(fewer)):
@@ -126,7 +133,7 @@ class Watching:
         }
         for some in sliced(theirs):
             for tenant in some:
-                if tenant in unreadable or is_chosen(tenant):
+                if tenant in unreadable or rows.are_back(tenant, is_missing=tenant in key.absences):
                     absences.pop(tenant, None)
                 else:
                     absences.setdefault(tenant, read)
@@ -136,7 +143,7 @@ class Watching:
             key.is_due = True
             return
         for some in sliced(list(changed)):
-            if any(map(is_chosen, some)):
+            if any(map(rows.choose, some)):
                 key.is_due = True
                 return
             yield
@@ -182,6 +189,39 @@ class Watching:
     def origin(self, position: Position) -> str:
         """Name a source, and how often it went back."""
         return f"{position.source}#{self._turns}"
+
+
+class _Rows:
+    """What the rows of a snapshot say to an input that was answered before."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        selection: Selection,
+        released: Mapping[str, bytes],
+        sight: Sight,
+        identity: Sequence[str],
+    ) -> None:
+        self._tenants = snapshot.tenants
+        self._predicates = [clause.predicate() for clause in selection.clauses]
+        self._released = released
+        self._sight = sight
+        self._identity = identity
+
+    def choose(self, tenant: str) -> bool:
+        """Tell whether the input selects a tenant."""
+        found = self._tenants.get(tenant)
+        return found is not None and all(meets(found) for meets in self._predicates)
+
+    def are_back(self, tenant: str, *, is_missing: bool) -> bool:
+        """Tell whether a tenant that was answered has a place by them.
+
+        One that was missing though its row was there has none for as long as the row would cost it its Application.
+        """
+        if not self.choose(tenant):
+            return False
+        before, after = self._released[tenant], self._tenants[tenant].encoded
+        return not is_missing or not (is_another(before, after, self._identity) or self._sight.loses(before, after))
 
 
 def is_doubtful(snapshot: Snapshot) -> bool:

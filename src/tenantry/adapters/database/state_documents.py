@@ -9,6 +9,7 @@ import msgspec
 from tenantry.core.errors import StateDamaged
 from tenantry.core.history import Event
 from tenantry.core.ledger import Baseline, Hold, Input, Loss, SetLedger, Sizes, Word
+from tenantry.core.spec import Spec
 from tenantry.service.state import Whole
 
 
@@ -20,6 +21,7 @@ class InputDocument(msgspec.Struct, omit_defaults=True):
     first: float
     last: float
     polled: bool = False
+    edited: bool = False
 
 
 class SetDocument(msgspec.Struct, omit_defaults=True):
@@ -34,6 +36,7 @@ class SetDocument(msgspec.Struct, omit_defaults=True):
     pins: dict[str, Word] = {}
     freeze: Word | None = None
     additions: int = 0
+    spec: Spec | None = None
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -45,7 +48,7 @@ _OF_EVENT = msgspec.json.Decoder(Event)
 def set_document(ledger: SetLedger) -> str:
     """Write an ApplicationSet's document."""
     inputs = {
-        given: InputDocument(one.lens, one.layout, one.first, one.last, one.polled)
+        given: InputDocument(one.lens, one.layout, one.first, one.last, one.polled, one.edited)
         for given, one in ledger.baselines.items()
     }
     document = SetDocument(
@@ -58,6 +61,7 @@ def set_document(ledger: SetLedger) -> str:
         dict(ledger.pins),
         ledger.freeze,
         ledger.additions,
+        ledger.spec,
     )
     return _ENCODER.encode(document).decode()
 
@@ -70,7 +74,7 @@ def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> 
         raise StateDamaged from error
     return SetLedger(
         baselines={
-            given: Baseline(released.get(given, {}), one.lens, one.layout, one.first, one.last, one.polled)
+            given: Baseline(released.get(given, {}), one.lens, one.layout, one.first, one.last, one.polled, one.edited)
             for given, one in found.inputs.items()
         },
         losses=found.losses,
@@ -81,6 +85,7 @@ def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> 
         pins=found.pins,
         freeze=found.freeze,
         additions=found.additions,
+        spec=found.spec,
     )
 
 
