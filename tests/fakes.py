@@ -77,6 +77,11 @@ class FakeSpecs:
         self.sets[SetName(consumer, name)] = spec_with(*generators)
         self._changed(name)
 
+    def apply(self, spec: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
+        """Apply an ApplicationSet with this spec."""
+        self.sets[SetName(consumer, name)] = spec_of(live_set({"spec": spec}).plugins)
+        self._changed(name)
+
     def edit_unheard(self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
         self.unheard[SetName(consumer, name)] = spec_with(*generators)
 

@@ -288,3 +288,65 @@ async def test_a_selector_of_another_consumers_cluster_counts_for_nobody() -> No
     await here.ask_twice()
 
     assert active(await after(here, rows(100, "inactive"))) == 0
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def named(template: str, *, go_template: bool = True, **values: str) -> dict[str, Any]:
+    """Return the spec of an ApplicationSet whose Applications have such names."""
+    generator = plugin()
+    generator["plugin"]["values"] = values
+    return {"generators": [generator], "goTemplate": go_template, "template": {"metadata": {"name": template}}}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        named("app-{{ .region | lower }}-{{ .tenant }}"),
+        named("app-{{region}}-{{tenant}}", go_template=False),
+        named("app-{{ .values.where }}-{{ .tenant }}", where="{{ .region }}"),
+    ],
+)
+async def test_what_a_live_template_names_applications_by_is_part_of_the_identity(spec: Mapping[str, Any]) -> None:
+    here = await Here().start()
+    here.specs.apply(spec)
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice()
+
+    moved = [{**row, "region": "us"} for row in rows(100)]
+    await after(here, moved)
+
+    assert {item["region"] for item in (await here.ask()).values()} == {"eu"}
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.LIMIT}
+
+
+async def test_a_field_that_is_in_no_name_changes_freely() -> None:
+    here = await Here().start()
+    here.specs.apply(named("app-{{ .tenant }}"))
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice()
+
+    await after(here, [{**row, "region": "us"} for row in rows(100)])
+
+    assert {item["region"] for item in (await here.ask()).values()} == {"us"}
+
+
+async def test_of_a_json_field_the_leaf_in_the_name_counts_and_its_others_do_not() -> None:
+    here = await Here().start()
+    here.specs.apply(named("app-{{ .meta.slug }}"))
+    columns = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, meta=Kind.JSON)
+
+    def with_meta(meta: str) -> Rows:
+        return [{"tenant": f"t{n:03}", "status": "active", "meta": meta} for n in range(100)]
+
+    async def settled(meta: str) -> list[dict[str, str]]:
+        for _ in range(2):
+            here.read(with_meta(meta), columns)
+            await here.ask()
+            here.clock.pass_by(seconds=here.policy.settle + 1)
+        return [item["meta"] for item in (await here.ask()).values()]
+
+    assert {item["size"] for item in await settled('{"slug": "a", "size": "1"}')} == {"1"}
+    assert {item["size"] for item in await settled('{"slug": "a", "size": "2"}')} == {"2"}
+    assert {item["slug"] for item in await settled('{"slug": "b", "size": "2"}')} == {"a"}

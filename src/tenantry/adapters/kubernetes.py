@@ -50,6 +50,16 @@ class _Status(msgspec.Struct):
 
 class _Spec(msgspec.Struct):
     generators: list[dict[str, Any]] | None = None
+    goTemplate: bool | None = None  # noqa: N815 -- Argo CD's name
+    template: _Template | None = None
+
+
+class _Template(msgspec.Struct):
+    metadata: _Name | None = None
+
+
+class _Name(msgspec.Struct):
+    name: str | None = None
 
 
 class ApplicationSet(NamespacedResourceG, msgspec.Struct):

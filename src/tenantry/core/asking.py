@@ -12,7 +12,7 @@ import msgspec
 from tenantry.core.guard import Policy
 from tenantry.core.ledger import Hold, Input, Loss, Rule, SetLedger, Word, with_size
 from tenantry.core.lens import digest_of
-from tenantry.core.sight import SEES_ALL, Sight
+from tenantry.core.sight import SEES_ALL, Sight, flat_value
 from tenantry.core.spec import Spec
 
 POLL = 1.0
@@ -166,7 +166,19 @@ def is_another(before: bytes, after: bytes, identity: Sequence[str]) -> bool:
     if before == after:
         return False
     old, new = _VALUES.decode(before), _VALUES.decode(after)
-    return any(name in old and name in new and bytes(old[name]) != bytes(new[name]) for name in identity)
+    return any(
+        bytes(old[name]) != bytes(new[name]) if name in old and name in new else _differs(old, new, name)
+        for name in identity
+    )
+
+
+def _differs(old: Mapping[str, msgspec.Raw], new: Mapping[str, msgspec.Raw], path: str) -> bool:
+    """Tell whether a leaf of a JSON field, by its dotted path, is in both, and is another one."""
+    values = [
+        flat_value({name: msgspec.json.decode(raw) for name, raw in one.items() if path.startswith(f"{name}.")}, path)
+        for one in (old, new)
+    ]
+    return None not in values and values[0] != values[1]
 
 
 def approval(own: SetLedger, tenant: str, now: float) -> Word | None:

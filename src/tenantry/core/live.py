@@ -17,6 +17,7 @@ from tenantry.core.labels import live_selector_of
 from tenantry.core.ledger import Input
 from tenantry.core.sight import Layer, Layers
 from tenantry.core.spec import Generator, Spec
+from tenantry.core.template_names import fields_in
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 """The annotation whose change asks Argo CD for another pass (`AnnotationApplicationSetRefresh` of its API)."""
@@ -53,6 +54,9 @@ class PluginUse:
     is_only: bool = False
     """Whether the ApplicationSet has no other generator."""
 
+    identity: frozenset[str] | None = frozenset()
+    """The dotted fields of its answers that names of Applications are made of; None where that cannot be known."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveSet:
@@ -69,6 +73,9 @@ class LiveSet:
 
     problems: tuple[str, ...] = ()
     """What of its generators cannot be understood."""
+
+    name_template: str = ""
+    go_template: bool = False
 
     def asking(self, config_maps: Collection[str] | None) -> LiveSet | None:
         """Return it with the plugins of these ConfigMaps alone, or with all for None; None if it has none of them."""
@@ -103,6 +110,7 @@ def spec_of(uses: Sequence[PluginUse]) -> Spec:
     return Spec(
         tuple(dict.fromkeys(Generator(use.asks, is_exact=use.input is not None, layers=use.layers) for use in uses)),
         is_single=len(uses) == 1 and uses[0].is_only and uses[0].input is not None,
+        identity=tuple(sorted({field for use in uses for field in use.identity or ()})),
     )
 
 
@@ -110,9 +118,13 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     """Understand an ApplicationSet as the API server gives it; what it lacks counts as empty."""
     metadata, status = _mapping(document.get("metadata")), _mapping(document.get("status"))
     count = status.get("resourcesCount")
-    generators = _mapping(document.get("spec")).get("generators")
-    problems: list[str] = []
-    plugins = tuple(_plugins(generators, (), problems))
+    spec = _mapping(document.get("spec"))
+    generators, problems = spec.get("generators"), list[str]()
+    template, go_template = _name_in(spec), spec.get("goTemplate") is True
+    plugins = tuple(
+        replace(use, identity=_identity(own or template, values, go_template=go_template))
+        for use, own, values in _plugins(generators, (), problems)
+    )
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
     return LiveSet(
@@ -122,19 +134,46 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
         _failure(status.get("conditions")),
         count if isinstance(count, int) else None,
         tuple(problems),
+        template,
+        go_template,
     )
 
 
-def _plugins(generators: object, above: Layers, problems: list[str]) -> Iterator[PluginUse]:
-    """Find plugin generators at any depth: matrix and merge hold generators of their own."""
+def _name_in(parent: Mapping[str, Any]) -> str:
+    return str(_mapping(_mapping(parent.get("template")).get("metadata")).get("name") or "")
+
+
+def _identity(template: str, values: Mapping[str, Any], *, go_template: bool) -> frozenset[str] | None:
+    """Return the fields that a name is made of, also by way of the `values` of the generator."""
+    fields: set[str] = set()
+    for field in fields_in(template, go_template=go_template) or ():
+        head, _, rest = field.partition(".")
+        below = (
+            fields_in(str(values[rest]), go_template=go_template) if head == "values" and rest in values else {field}
+        )
+        if below is None:
+            return None
+        fields.update(below)
+    return None if fields_in(template, go_template=go_template) is None else frozenset(fields)
+
+
+def _plugins(
+    generators: object, above: Layers, problems: list[str]
+) -> Iterator[tuple[PluginUse, str, Mapping[str, Any]]]:
+    """Find plugin generators at any depth: matrix and merge hold generators of their own.
+
+    With each comes the name in a template of its own, which counts at the top only, and its `values`.
+    """
     for generator in generators if isinstance(generators, list) else ():
         parts = _mapping(generator)
         if isinstance(parts.get("plugin"), Mapping):
-            yield _plugin_use(parts["plugin"], (*_layers(parts, problems, is_whole=True), *above))
+            use = _plugin_use(parts["plugin"], (*_layers(parts, problems, is_whole=True), *above))
+            yield use, _name_in(parts["plugin"]), _mapping(parts["plugin"].get("values"))
         for kind in ("matrix", "merge"):
-            if kind in parts:
+            if parts.get(kind) is not None:
                 layers = (*_layers(parts, problems, is_whole=False), *above)
-                yield from _plugins(_mapping(parts[kind]).get("generators"), layers, problems)
+                below = _plugins(_mapping(parts[kind]).get("generators"), layers, problems)
+                yield from ((use, _name_in(_mapping(parts[kind])), values) for use, _, values in below)
 
 
 def _layers(generator: Mapping[str, Any], problems: list[str], *, is_whole: bool) -> Layers:

@@ -44,6 +44,9 @@ class Spec(msgspec.Struct, frozen=True):
     is_single: bool = False
     """Whether it has one generator alone, which asks for one input."""
 
+    identity: tuple[str, ...] = ()
+    """The dotted fields of which names of Applications are made: whose change gives a tenant another one."""
+
     def may_ask(self, given: str) -> bool:
         """Tell whether any of its generators can ask for an input."""
         return any(one.may_ask(given) for one in self.generators)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -68,7 +68,16 @@ class Circumstances:
     def decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Steps[Decision]:
         """Decide what a request is answered; raises EditedInput."""
         own, asked = self._asked(this, candidate, fitting)
-        return (yield from decide(own, self._ledger.source, self._policy, asked, self._ledger.number))
+        policy = self._policy_of(this.key.set_name)
+        return (yield from decide(own, self._ledger.source, policy, asked, self._ledger.number))
+
+    def _policy_of(self, name: SetName) -> Policy:
+        return replace(self._policy, identity=self.identity(name))
+
+    def identity(self, name: SetName) -> tuple[str, ...]:
+        """Return the fields whose change gives a tenant of an ApplicationSet another Application."""
+        spec = self.known(name).spec
+        return self._policy.identity if spec is None else tuple(dict.fromkeys((*self._policy.identity, *spec.identity)))
 
     def known(self, name: SetName) -> Known:
         """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now."""
@@ -147,7 +156,8 @@ class Circumstances:
         if baseline is None:
             return usual, candidate
         sight = self.sight(this.key.set_name, this.key.input)
-        staying = yield from self._staying(own, baseline, candidate, sight)
+        identity = self.identity(this.key.set_name)
+        staying = yield from self._staying(own, baseline, candidate, sight, identity)
         if not staying:
             return usual, candidate
         tree = yield from usual.with_leaves_of([baseline.released[tenant] for tenant in staying])
@@ -158,10 +168,15 @@ class Circumstances:
         return fitting, (yield from fitting.candidate(chosen))
 
     def _staying(
-        self, own: SetLedger, baseline: Baseline, candidate: Mapping[str, bytes], sight: Sight
+        self,
+        own: SetLedger,
+        baseline: Baseline,
+        candidate: Mapping[str, bytes],
+        sight: Sight,
+        identity: Sequence[str],
     ) -> Steps[Collection[str]]:
         """Return who may stay as released: who is missing, pinned, or another one, and whom a selector leaves out."""
-        released, identity = baseline.released, self._policy.identity
+        released = baseline.released
         staying = released.keys() - candidate.keys() | (released.keys() & own.pins.keys())
         if identity or not sight.sees_all:
             for some in sliced(list(candidate)):

@@ -85,7 +85,7 @@ class Guarding:
         self._circumstances = Circumstances(
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
         )
-        self.watching.sight = self._circumstances.sight
+        self.watching.sight, self.watching.identity = self._circumstances.sight, self._circumstances.identity
         self.foreseeing = Foreseeing(
             answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require
         )

@@ -55,6 +55,9 @@ class Watching:
         self._position: Position | None = None
         self._turns = 0
         self._epochs: tuple[Epoch, ...] = ()
+        self.identity: Callable[[SetName], Sequence[str]] = lambda _: policy.identity
+        """Tells by which fields Applications of an ApplicationSet are named: set by whoever knows."""
+
         self.sight: Callable[[SetName, Input], Sight] = lambda _, __: SEES_ALL
         """Tells who of an input's answer has an Application: set by whoever knows."""
 
@@ -122,7 +125,7 @@ class Watching:
         if selection is None:
             key.absences = {}
             return
-        rows = _Rows(snapshot, selection, released, self.sight(key.set_name, key.input), self._policy.identity)
+        rows = _Rows(snapshot, selection, released, self.sight(key.set_name, key.input), self.identity(key.set_name))
         fewer, more = sorted((released.keys(), changed), key=len)
         theirs: list[str] = []
         for some in sliced(list(fewer)):
