@@ -8,37 +8,21 @@ Left out are the API around it and who may do what there; a plugin sees nothing 
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 
 from tests.e2e import tutorial
 from tests.e2e.argocd import ArgoCD, Object, load
-from tests.e2e.build import built
+from tests.e2e.preview import Preview
 from tests.e2e.survival import settled, some_passes, versions
 from tests.support.postgres import Database
 from tests.support.service import RunningService
 
 TENANTS = 10
 ACTIVE = ["foobar-app-acme-corp", "foobar-app-echo-innovations", "foobar-app-innova-systems"]
-
-Preview = Callable[[Object], "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def preview(argocd: ArgoCD, kubeconfig: Path) -> Preview:
-    """Return a way to ask argocd-server which Applications an ApplicationSet would have."""
-
-    def ask(application_set: Object) -> subprocess.CompletedProcess[str]:
-        command = [str(built().binary), "preview", f"--kubeconfig={kubeconfig}", f"--namespace={argocd.namespace}"]
-        wanted = {**application_set, "metadata": {**application_set["metadata"], "namespace": argocd.namespace}}
-        return subprocess.run(command, input=json.dumps(wanted), capture_output=True, text=True, check=False)
-
-    return ask
 
 
 @pytest.fixture

@@ -199,10 +199,19 @@ class _Judgement:
                 asked.now,
                 self._number,
                 why.because,
-                asked.cause(self._absences.get(tenant, asked.read)),
+                self._cause(tenant),
             )
             for tenant in tenants
         ]
+
+    def _cause(self, tenant: str) -> str:
+        asked = self._asked
+        cause = asked.cause(self._absences.get(tenant, asked.read))
+        after = asked.candidate.get(tenant)
+        if after is None:
+            return cause
+        is_left_out = asked.sight.loses(self._baseline.released[tenant], after)
+        return f"{cause} {_LEFT_OUT if is_left_out else _RENAMED}"
 
     def _judge_together(self) -> None:
         """Let all who want to leave go, or none of them."""
@@ -399,4 +408,6 @@ class _Judgement:
 
 _OTHER_LENS = "It went missing when something else than rows changed: {}."
 _FROZEN = "Removals were frozen."
+_LEFT_OUT = "By its row, the ApplicationSet's own selector would leave it out."
+_RENAMED = "By its row, it would have an Application of another name."
 _REPLACING = "It is new, while others are held whom it may replace."
