@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +17,7 @@ from tests.e2e import tutorial
 from tests.e2e.argocd import ArgoCD, Object
 from tests.e2e.preview import Preview
 from tests.e2e.rights import Rights
+from tests.e2e.sets import matrix, plugin
 from tests.e2e.survival import lost, settled, some_passes, uids
 from tests.e2e.test_guard import guard, name_of
 from tests.support.postgres import Database
@@ -61,6 +65,40 @@ def test_everybody_deactivated_under_the_tutorials_selector_costs_nobody_and_the
     argocd.eventually(lambda: name_of("global-tech") in uids(argocd), what="The Application of who is active now")
     guard(service, "approve", tutorial.NAME, "acme-corp", "--why", "left")
     argocd.eventually(lambda: lost(argocd, before) == [name_of("acme-corp")], what="The end of acme-corp")
+
+
+def test_check_and_status_tell_what_cannot_be_seen_through(
+    argocd: ArgoCD, database: Database, service: RunningService, rights: Rights
+) -> None:
+    tutorial.poll_often(argocd, service, variant="-selector")
+    settled(argocd, ACTIVE)
+    environment = {**os.environ, **tutorial.environment(database), **rights.environment}
+
+    def checked() -> list[dict[str, str]]:
+        command = [sys.executable, "-m", "tenantry", "check", "-o", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        return [one for one in json.loads(done.stdout)["findings"] if "ApplicationSet" in one["what"]]
+
+    assert checked() == []
+    made = tutorial.application_set()
+    made["metadata"]["name"] = "by-cluster"
+    made["spec"]["generators"] = [
+        {**matrix({"clusters": {}}, plugin()), "selector": {"matchLabels": {"metadata.labels.tier": "gold"}}}
+    ]
+    argocd.apply(made)
+
+    [finding] = checked()
+    assert finding["level"] == "note"
+    assert "'by-cluster'" in finding["what"]
+    assert "metadata.labels.tier" in finding["what"]
+    assert "Select in the input" in finding["remedy"]
+
+    def told() -> list[str]:
+        command = [sys.executable, "-m", "tenantry", "status", "--socket", str(service.socket), "-o", "json"]
+        found = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+        return [gap for one in found["application_sets"] for gap in one["gaps"]]
+
+    argocd.eventually(lambda: "metadata.labels.tier" in "".join(told()), what="The status")
 
 
 def test_an_edited_input_brings_the_new_tenants_and_costs_the_old_ones_nothing(

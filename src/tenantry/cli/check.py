@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
 from tenantry.core.errors import ConfigurationError, SourceError
 from tenantry.core.snapshot import Snapshot
-from tenantry.service.checking import Finding, check_source
+from tenantry.service.checking import Finding, check_cluster, check_source
 
 _SETTINGS_REMEDY = "Correct the setting: `tenantry serve --help` lists all of them, with what each allows."
 
@@ -150,6 +151,7 @@ async def _probed(settings: Settings) -> _Found:
             source, shape_of(settings), settings.source.read_timeout.total_seconds()
         )
         changes, more = (None, []) if snapshot is None else await _of_feed(settings)
+        more += await _of_cluster(settings, snapshot)
         return _Found([*notes, *more, *findings], snapshot, changes)
     finally:
         await source.close()
@@ -167,6 +169,45 @@ async def _of_feed(settings: Settings) -> tuple[str | None, list[Finding]]:
     except SourceError as error:
         return None, [Finding(f"Nobody can be asked for changes: {error.what}", "Correct source.feed_url.")]
     return heard.what, [Finding(heard.what, heard.remedy, note=True)] if heard.remedy else []
+
+
+async def _of_cluster(settings: Settings, snapshot: Snapshot | None) -> list[Finding]:
+    """Look at the ApplicationSets in the cluster, where there is access to one."""
+    from tenantry.runtime import cluster_of
+
+    try:
+        cluster = cluster_of(settings)
+    except ConfigurationError as error:
+        return _problems(error)
+    if cluster is None:
+        return []
+    kubernetes = settings.kubernetes
+    try:
+        findings = await check_cluster(
+            cluster,
+            kubernetes.namespaces,
+            kubernetes.plugin_configmaps,
+            snapshot.mapping.names if snapshot else None,
+        )
+    finally:
+        await cluster.close()
+    return [*findings, *_whose(settings)]
+
+
+def _whose(settings: Settings) -> Iterator[Finding]:
+    """Find out whether it is known whose the ApplicationSets of the cluster are."""
+    from tenantry.runtime import tokens_of
+
+    if settings.kubernetes.consumers is not None:
+        return
+    with suppress(ConfigurationError):  # Told already.
+        tokens, _ = tokens_of(settings, lambda *_: None)
+        if len(tokens.consumers) > 1:
+            yield Finding(
+                f"There are {len(tokens.consumers)} consumers, and the ApplicationSets there may be anybody's: "
+                "the guard does not look at them.",
+                "Name the consumers of that cluster's Argo CD in kubernetes.consumers.",
+            )
 
 
 def _print(found: _Found) -> None:

@@ -37,6 +37,9 @@ def status(*, api: AdminApi, form: str) -> None:
         for line in _lines(found):
             click.echo(plain(line))
         print_table(_COLUMNS, [_row(one) for one in found["application_sets"]])
+        for one in found["application_sets"]:
+            for gap in one["gaps"]:
+                click.echo(plain(f"note: the guard cannot see all of {one['application_set']}. {gap}"))
     if found["problem"]:
         click.echo(f"warning: ApplicationSets are not answered now. {plain(found['problem'])}", err=True)
         raise SystemExit(1)

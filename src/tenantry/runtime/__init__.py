@@ -2,6 +2,7 @@
 
 from tenantry.runtime.building import (
     SystemClock,
+    cluster_of,
     feed_of,
     naming_of,
     policy_of,
@@ -18,6 +19,7 @@ __all__ = [
     "EmbeddedServer",
     "Service",
     "SystemClock",
+    "cluster_of",
     "desk_at",
     "feed_of",
     "naming_of",

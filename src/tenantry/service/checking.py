@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from tenantry.core.columns import Kind, looks_secret
-from tenantry.core.errors import SourceError, shortened
+from tenantry.core.errors import ClusterError, SourceError, shortened
 from tenantry.core.fields import Naming
+from tenantry.core.gaps import Gap, gaps_of
 from tenantry.core.layout import dotted
+from tenantry.core.live import LiveSet
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.tenant import Unusable
+from tenantry.service.following import Cluster, Listed
 from tenantry.service.ports import TenantSource
 from tenantry.service.refreshing import read_snapshot
 
@@ -32,6 +37,49 @@ class Finding:
     what: str
     remedy: str
     note: bool = False
+
+
+async def check_cluster(
+    cluster: Cluster,
+    namespaces: Sequence[str],
+    config_maps: Collection[str] | None,
+    fields: Collection[str] | None,
+) -> list[Finding]:
+    """Look once at the ApplicationSets that use a plugin by `config_maps`, or by any for None.
+
+    Without `fields`, which every parameter set has, what depends on them is not looked at.
+    """
+    findings: list[Finding] = []
+    seen = 0
+    for namespace in namespaces:
+        try:
+            async with asyncio.timeout(_LOOK), aclosing(cluster.watch(namespace)) as watched:
+                first = await anext(watched)
+        except ClusterError as error:
+            findings.append(Finding(f"In namespace {namespace}: {error.what}", error.advice))
+            continue
+        except TimeoutError:
+            findings.append(Finding(f"In namespace {namespace}: the API server does not answer.", _REACH))
+            continue
+        assert isinstance(first, Listed)  # noqa: S101 -- what a watch begins with
+        for live in sorted(first.sets, key=lambda one: one.name):
+            if (ours := live.asking(config_maps)) is not None:
+                seen += 1
+                findings += [_of_gap(ours, gap) for gap in gaps_of(ours, fields)]
+    if not seen and not findings:
+        where = ", ".join(namespaces)
+        findings.append(Finding(f"No ApplicationSet in {where} uses tenantry.", _NOBODY, note=True))
+    return findings
+
+
+def _of_gap(live: LiveSet, gap: Gap) -> Finding:
+    told = f"The guard cannot see all of ApplicationSet {live.name.application_set!r} in {live.name.namespace}"
+    return Finding(f"{told}. {gap.what}", gap.remedy, note=True)
+
+
+_LOOK = 30.0
+_REACH = "Check that this machine reaches the API server of kubernetes.kubeconfig."
+_NOBODY = "If one should, compare kubernetes.namespaces and kubernetes.plugin_configmaps with it."
 
 
 async def check_source(source: TenantSource, shape: TableShape, within: float) -> tuple[Snapshot | None, list[Finding]]:

@@ -74,6 +74,12 @@ class Overview:
         self._counts = counts
         self._census: _Census | None = None
 
+    @property
+    def fields(self) -> Collection[str] | None:
+        """The names of all fields that parameter sets have; None before the first read."""
+        latest = self._snapshots.latest
+        return None if latest is None else latest.mapping.names
+
     async def tenants(self, query: TenantQuery) -> TenantPage:
         """Return a page of tenants; raises NotReady, or InvalidQuery for a state that nothing is configured for."""
         snapshot = self._snapshots.seen()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tenantry.core.errors import ClusterError, NotReady
+from tenantry.core.gaps import gaps_of
 from tenantry.core.ledger import SetLedger, SetName
 from tenantry.service.facts import SnapshotFacts
 from tenantry.service.feeding import Feeder
@@ -65,6 +66,9 @@ class SetStatus:
 
     problem: str | None
     """What its condition `ErrorOccurred` says."""
+
+    gaps: Sequence[str]
+    """What of it in the cluster the guard cannot see through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +133,11 @@ class Status:
     def _sets(self) -> list[SetStatus]:
         told = [] if self._nudger is None else self._nudger.told()
         ledgers = {} if self._ledger is None else self._ledger.sets
-        asked = {name.application_set for name in ledgers}
-        found = [_without_ledger(one) for one in told if one.live.name.application_set not in asked]
+        asked, fields = {name.application_set for name in ledgers}, self._overview.fields
+        found = [_without_ledger(one, fields) for one in told if one.live.name.application_set not in asked]
         for name, own in ledgers.items():
             there = [one for one in told if one.live.name.application_set == name.application_set]
-            found += [_set_status(name, own, one) for one in there] or [_set_status(name, own, None)]
+            found += [_set_status(name, own, one, fields) for one in (there or (None,))]
         return sorted(found, key=lambda one: (one.application_set, one.namespace or "", one.consumer or ""))
 
 
@@ -146,7 +150,7 @@ def _namespaces(nudger: Nudger) -> list[NamespaceStatus]:
     ]
 
 
-def _set_status(name: SetName, own: SetLedger, told: Told | None) -> SetStatus:
+def _set_status(name: SetName, own: SetLedger, told: Told | None, fields: Collection[str] | None) -> SetStatus:
     return SetStatus(
         application_set=name.application_set,
         consumer=name.consumer,
@@ -158,10 +162,11 @@ def _set_status(name: SetName, own: SetLedger, told: Told | None) -> SetStatus:
         pending_seconds=None if told is None else told.pending,
         applications=None if told is None else told.live.applications,
         problem=None if told is None else told.live.failure,
+        gaps=[] if told is None else [gap.what for gap in gaps_of(told.live, fields)],
     )
 
 
-def _without_ledger(told: Told) -> SetStatus:
+def _without_ledger(told: Told, fields: Collection[str] | None) -> SetStatus:
     live = told.live
     return SetStatus(
         application_set=live.name.application_set,
@@ -174,4 +179,5 @@ def _without_ledger(told: Told) -> SetStatus:
         pending_seconds=told.pending,
         applications=live.applications,
         problem=live.failure,
+        gaps=[gap.what for gap in gaps_of(live, fields)],
     )

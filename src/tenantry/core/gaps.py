@@ -1,0 +1,49 @@
+"""What of a live ApplicationSet the guard cannot see through, and the better way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from tenantry.core.errors import listed
+from tenantry.core.live import LiveSet, PluginUse
+from tenantry.core.sight import is_of_argo_cd
+
+
+class Gap(NamedTuple):
+    """Something that cannot be known."""
+
+    what: str
+    remedy: str
+
+
+def gaps_of(live: LiveSet, fields: Collection[str] | None) -> list[Gap]:
+    """Return the gaps of an ApplicationSet; `fields` are those that our parameter sets have, None if not known yet."""
+    found = [Gap(f"A selector of it cannot be used: {problem}", _REFUSED) for problem in live.problems]
+    if any(use.identity is None for use in live.plugins):
+        found.append(Gap(f"Which fields its Applications are named by cannot be known: {live.name_template}", _NAMES))
+    for use in live.plugins if fields is not None else ():
+        found += _of_selectors(use, fields or ())
+    return list(dict.fromkeys(found))
+
+
+def _of_selectors(use: PluginUse, fields: Collection[str]) -> Iterator[Gap]:
+    for layer in use.layers:
+        keys = sorted({one.key for one in layer.requirements})
+        foreign = [key for key in keys if is_of_argo_cd(key) or (not layer.is_whole and not _is_among(key, fields))]
+        if foreign:
+            yield Gap(f"Its selector asks for {listed(foreign)}, which no answer of ours has.", _SELECT)
+        missing = [key for key in keys if layer.is_whole and not is_of_argo_cd(key) and not _is_among(key, fields)]
+        if missing:
+            yield Gap(f"Its selector asks for {listed(missing)}, which is no field. Known: {listed(fields)}.", _SELECT)
+
+
+def _is_among(key: str, fields: Collection[str]) -> bool:
+    return any(key == field or key.startswith(f"{field}.") for field in fields)
+
+
+_REFUSED = "Argo CD refuses it, and makes no pass until it is corrected."
+_NAMES = "Name Applications by plain fields, such as tenantName, or list in guard.identity what the name is made of."
+_SELECT = (
+    "Select in the input of the plugin generator instead (docs/reference/request.md): then the guard sees all of it."
+)
