@@ -29,7 +29,7 @@ from tests.support.service import RIVAL, RunningService
 from bench.plan import Plan
 from bench.processes import CannotMeasure
 from bench.report import Bar, Figure, percentile, plain, spread
-from tenantry.core.manifests import TENANT_LABEL
+from tenantry.core.application import TENANT_LABEL
 from tenantry.core.trigger import trigger_sql
 
 _PATIENCE = 60.0

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantry.core.application import TENANT_LABEL
 from tenantry.core.errors import ConfigurationError
 from tenantry.core.fields import Naming
-from tenantry.core.manifests import PODINFO, TENANT_LABEL, Known, Origin, Wanted, application_sets
+from tenantry.core.manifests import PODINFO, Known, Origin, Wanted, application_sets
 
 KNOWN = Known(views=("paying", "trial"))
 PLAIN = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).filter(lambda text: "{{" not in text)

@@ -75,6 +75,31 @@ def test_a_template_of_which_everything_may_depend_is_not_known(template: str) -
     assert fields_in(template, go_template=True) is None
 
 
-@pytest.mark.parametrize("template", ["{{ .a | lower }}", "{{- .a }}", "{{ .missing }}", "{{ .nested }}"])
+@pytest.mark.parametrize(
+    ("template", "tenant", "name"),
+    [
+        ('foobar-app-{{ .tenant | lower | replace "_" "-" | trunc 53 }}', "Acme_Corp", "foobar-app-acme-corp"),
+        ("{{ .tenant | trunc 3 }}", "äöü", "ä\ufffd"),
+        ("{{ .tenant | trunc -3 }}", "abcde", "cde"),
+        ("{{ .tenant | normalize }}", "Acme (EU)", "acme--eu"),
+        ('{{.tenant|trimPrefix "a"|trimSuffix "c"|upper}}', "abc", "B"),
+        ("{{ .tenant | trim }}", " a ", "a"),
+    ],
+)
+def test_functions_of_text_that_names_are_usually_made_with_are_known(template: str, tenant: str, name: str) -> None:
+    assert rendered(template, {"tenant": tenant}, go_template=True) == name
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ .a | sha256sum }}",
+        "{{ lower .a }}",
+        "{{- .a }}",
+        "{{ .missing }}",
+        "{{ .nested }}",
+        '{{ .a | replace "x" }}',
+    ],
+)
 def test_a_name_that_only_argo_cd_can_make_is_not_made_up(template: str) -> None:
     assert rendered(template, {"a": "1", "nested": {"b": "2"}}, go_template=True) is None

@@ -23,7 +23,7 @@ from tenantry.adapters.webhook import Webhook, signature
 from tenantry.config.loading import load
 from tenantry.config.settings import Settings
 from tenantry.core.answer import parameter_sets
-from tenantry.core.manifests import TENANT_LABEL
+from tenantry.core.application import TENANT_LABEL
 from tenantry.core.secret import Secret
 from tenantry.web.wire import read_request
 from tests.docs.pages import ROOT, Block, Page, pages

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ruamel.yaml import YAML
 
-from tenantry.core.manifests import TENANT_LABEL
+from tenantry.core.application import TENANT_LABEL
 from tests.e2e.argocd import ArgoCD, Object
 
 FINALIZER = "resources-finalizer.argocd.argoproj.io"

@@ -18,7 +18,7 @@ from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveName, LiveSet, live_set
 from tenantry.service.answering import Answering, PluginRequest, Unguarded
 from tenantry.service.approving import Speaker, Subject
-from tenantry.service.following import Gone, Listed, Seen
+from tenantry.service.following import Gone, Listed, Seen, SeenOfApplications
 from tenantry.service.nudging import Nudger
 from tenantry.service.unremembered import Unremembered
 from tests.builders import columns_of
@@ -56,6 +56,7 @@ class FakeCluster:
     """A cluster in memory: what is put into `seen` is given, and an error among it ends the watch."""
 
     seen: asyncio.Queue[Seen | ClusterError] = field(default_factory=asyncio.Queue)
+    of_applications: asyncio.Queue[SeenOfApplications | ClusterError] = field(default_factory=asyncio.Queue)
     refreshed: list[tuple[LiveName, str]] = field(default_factory=list)
     there: dict[LiveName, LiveSet] = field(default_factory=dict)
     """What is found by name, which may be more than was given."""
@@ -68,6 +69,13 @@ class FakeCluster:
         self.watches += 1
         while True:
             one = await self.seen.get()
+            if isinstance(one, ClusterError):
+                raise one
+            yield one
+
+    async def applications(self, namespace: str) -> AsyncGenerator[SeenOfApplications, None]:
+        while True:
+            one = await self.of_applications.get()
             if isinstance(one, ClusterError):
                 raise one
             yield one

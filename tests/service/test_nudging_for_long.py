@@ -13,7 +13,7 @@ import pytest
 from tenantry.core.errors import ClusterError, StateUnreachable, TenantryError
 from tenantry.core.guard import RemovalLimit
 from tenantry.core.live import LiveName, LiveSet
-from tenantry.service.following import Listed, Seen
+from tenantry.service.following import Applications, Listed, Seen, SeenOfApplications
 from tenantry.service.nudging import Nudger
 from tests.guard.here import Here, policy
 from tests.service.test_nudging import application_set, rows
@@ -34,7 +34,7 @@ class Controller:
     here: Here
     seen: asyncio.Queue[Seen] = field(default_factory=asyncio.Queue)
     annotation: str | None = None
-    applications: frozenset[str] = frozenset()
+    deployed: frozenset[str] = frozenset()
     passes: int = 0
     nudges: list[float] = field(default_factory=list)
     down: bool = False
@@ -50,6 +50,10 @@ class Controller:
     @property
     def live(self) -> LiveSet:
         return application_set(failure=self.failure)
+
+    async def applications(self, namespace: str) -> AsyncGenerator[SeenOfApplications, None]:
+        yield Applications([])
+        await asyncio.Event().wait()
 
     async def find(self, name: LiveName) -> LiveSet | None:
         return self.live if name == self.live.name else None
@@ -74,7 +78,7 @@ class Controller:
                 await asyncio.sleep(PASS / 3)
                 found = frozenset(await self.here.ask())
                 await asyncio.sleep(PASS / 3)
-                self.applications = found
+                self.deployed = found
                 failure = None
                 self.annotation = None
             except TenantryError as error:
@@ -157,7 +161,7 @@ def test_in_an_hour_of_changes_each_arrives_within_seconds_and_no_nudge_is_for_n
             for _ in range(world.numbers.randrange(1, 8)):
                 await asyncio.sleep(REFRESH)
                 world.read()
-            there = set(world.controller.applications)
+            there = set(world.controller.deployed)
             late = max(late, 0.0 if set(world.table) <= there else clock.monotonic() - world.changed)
         made = len(world.controller.nudges)
         # Nothing changes any more but what settles: then all is quiet.
@@ -172,7 +176,7 @@ def test_in_an_hour_of_changes_each_arrives_within_seconds_and_no_nudge_is_for_n
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-        assert world.controller.applications == set(world.table)
+        assert world.controller.deployed == set(world.table)
         assert late <= 2.5, "who signed up was there by the end of the longest gap of a burst, and a pass"
         assert 0 < made <= world.changes
         assert len(world.controller.nudges) == quiet
@@ -201,7 +205,7 @@ def test_whatever_fails_for_a_while_no_change_is_lost_and_nobody_waits_three_min
                 world.read()
             controller.down, store.broken = False, None
             mended = world.here.clock.monotonic()
-            while f"n{outage}" not in controller.applications:
+            while f"n{outage}" not in controller.deployed:
                 await asyncio.sleep(REFRESH / 2)
                 world.read()
                 assert world.here.clock.monotonic() - mended < 65, "the longest wait between two tries, and a pass"

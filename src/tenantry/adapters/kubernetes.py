@@ -1,11 +1,12 @@
-"""ApplicationSets in Kubernetes, through lightkube: seen, watched, and asked for another pass."""
+"""Argo CD in Kubernetes, through lightkube: what there is is seen and watched, and asked for another pass."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
@@ -17,9 +18,10 @@ from lightkube.types import PatchType
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tenantry.core import application as core
 from tenantry.core.errors import ClusterDenied, ClusterError, ConfigurationError
 from tenantry.core.live import REFRESH, LiveName, LiveSet, live_set
-from tenantry.service.following import Gone, Listed, Seen
+from tenantry.service.following import Applications, Gone, Listed, Seen, SeenOfApplications
 
 _PAGE = 100
 """ApplicationSets asked for at once."""
@@ -39,6 +41,9 @@ class _Metadata(msgspec.Struct):
     namespace: str = ""
     uid: str = ""
     resourceVersion: str = ""  # noqa: N815 -- Kubernetes' name
+    labels: dict[str, str] | None = None
+    ownerReferences: list[dict[str, Any]] | None = None  # noqa: N815
+    deletionTimestamp: str | None = None  # noqa: N815
 
 
 class _Status(msgspec.Struct):
@@ -52,6 +57,11 @@ class _Spec(msgspec.Struct):
     generators: list[dict[str, Any]] | None = None
     goTemplate: bool | None = None  # noqa: N815 -- Argo CD's name
     template: _Template | None = None
+    syncPolicy: _SyncPolicy | None = None  # noqa: N815
+
+
+class _SyncPolicy(msgspec.Struct):
+    applicationsSync: str | None = None  # noqa: N815
 
 
 class _Template(msgspec.Struct):
@@ -77,8 +87,35 @@ ApplicationSet._api_info = ApiInfo(  # noqa: SLF001 -- how lightkube is told of 
 )
 
 
+class _Sync(msgspec.Struct):
+    status: str | None = None
+
+
+class _ApplicationStatus(msgspec.Struct):
+    """Not `resources` and `history`, which may be large."""
+
+    sync: _Sync | None = None
+    health: _Sync | None = None
+
+
+class Application(NamespacedResourceG, msgspec.Struct):
+    """As much of an Application as is looked at."""
+
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    status: _ApplicationStatus | None = None
+
+
+Application._api_info = ApiInfo(  # noqa: SLF001
+    ResourceDef("argoproj.io", "v1alpha1", "Application"),
+    "applications",
+    ["list", "global_list", "watch", "global_watch"],
+)
+
+Kind = TypeVar("Kind", ApplicationSet, Application)
+
+
 class Kubernetes:
-    """ApplicationSets of one cluster; raises ClusterError and nothing else."""
+    """ApplicationSets and Applications of one cluster; raises ClusterError and nothing else."""
 
     def __init__(self, config: SingleConfig) -> None:
         """Talk to the cluster of `config`; nothing is connected yet. Raises ConfigurationError."""
@@ -88,17 +125,38 @@ class Kubernetes:
             raise _unusable(error) from None
 
     async def watch(self, namespace: str) -> AsyncGenerator[Seen, None]:
-        """Give all of a namespace, or of every one for `*`, then what happens to them; raises ClusterError.
+        """Give all ApplicationSets of a namespace, or of every one for `*`, then what happens to them.
 
-        Ends when nothing happened for so long that the connection may be dead. It goes on after no error, not even
-        one that says that the position is too old: lightkube would, and miss whatever was deleted in between.
+        Raises ClusterError. Ends when nothing happened for so long that the connection may be dead.
+        """
+        async with aclosing(self._events(ApplicationSet, namespace)) as events:
+            _, first = await anext(events)
+            yield Listed([_live(one) for one in first])
+            async for kind, [one] in events:
+                live = _live(one)
+                yield Gone(live.name) if kind == "DELETED" else live
+
+    async def applications(self, namespace: str) -> AsyncGenerator[SeenOfApplications, None]:
+        """Give all Applications of a namespace that ApplicationSets own, then what happens to them, as `watch` does."""
+        async with aclosing(self._events(Application, namespace)) as events:
+            _, first = await anext(events)
+            yield Applications([found for one in first if (found := _application(one)) is not None])
+            async for kind, [one] in events:
+                found = _application(one)
+                name = LiveName(one.metadata.namespace, one.metadata.name)
+                yield Gone(name) if found is None or kind == "DELETED" else found
+
+    async def _events(self, resource: type[Kind], namespace: str) -> AsyncGenerator[tuple[str, Sequence[Kind]], None]:
+        """Give all that there is, then each event with the one that it is about.
+
+        It goes on after no error, not even one that says that the position is too old: lightkube would, and miss
+        whatever was deleted in between.
         """
         with _translating():
-            listing = self._client.list(ApplicationSet, namespace=namespace, chunk_size=_PAGE)
-            found = [_live(one) async for one in listing]
-            yield Listed(found)
+            listing = self._client.list(resource, namespace=namespace, chunk_size=_PAGE)
+            yield "LISTED", [one async for one in listing]
             events = self._client.watch(
-                ApplicationSet,
+                resource,
                 namespace=namespace,
                 server_timeout=_WATCHED,
                 resource_version=listing.resourceVersion,
@@ -109,8 +167,7 @@ class Kubernetes:
                         kind, one = await anext(events)
                 except (TimeoutError, StopAsyncIteration):
                     return
-                live = _live(one)
-                yield Gone(live.name) if kind == "DELETED" else live
+                yield kind, [one]
 
     async def find(self, name: LiveName) -> LiveSet | None:
         """Return an ApplicationSet as the server has it now; None if there is none. Raises ClusterError."""
@@ -141,6 +198,10 @@ class Kubernetes:
 
 def _live(found: ApplicationSet) -> LiveSet:
     return live_set(msgspec.to_builtins(found))
+
+
+def _application(found: Application) -> core.Application | None:
+    return core.application(msgspec.to_builtins(found))
 
 
 class _translating:  # noqa: N801 -- read as a verb

@@ -20,6 +20,7 @@ from tenantry.core.errors import TenantryError
 from tenantry.core.snapshot import Snapshot
 from tenantry.service.ledger import Standing
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.whereabouts import States
 
 OTHERS = "(others)"
 """The label of ApplicationSets beyond `metrics.max_sets`."""
@@ -184,6 +185,39 @@ class NudgeGauges(Collector):
         yield _gauge("tenantry_cluster_ok", "Whether the ApplicationSets in the cluster can be seen.", self._is_seen())
 
 
+class ApplicationGauges(Collector):
+    """Gauges of what became of answers in the cluster."""
+
+    def __init__(self, states: Callable[[], Mapping[str, States]], max_sets: int) -> None:
+        """Ask at each scrape, and name at most `max_sets` ApplicationSets."""
+        self._states = states
+        self._max_sets = max_sets
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
+        applications = GaugeMetricFamily(
+            "tenantry_applications",
+            "Applications of each ApplicationSet: all that it owns, and those of them in some states.",
+            labels=["application_set", "state"],
+        )
+        served = GaugeMetricFamily(
+            "tenantry_served_applications_deleting",
+            "Tenants that are answered, and whose Application is being deleted all the same.",
+            labels=["application_set"],
+        )
+        by_name: dict[str, States] = {}
+        for application_set, states in sorted(self._states().items()):
+            label = application_set if len(by_name) < self._max_sets else OTHERS
+            by_name[label] = by_name[label].with_more(states) if label in by_name else states
+        for name, states in by_name.items():
+            applications.add_metric([name, "owned"], states.owned)
+            applications.add_metric([name, "out_of_sync"], states.out_of_sync)
+            applications.add_metric([name, "degraded"], states.degraded)
+            applications.add_metric([name, "deleting"], states.being_deleted)
+            served.add_metric([name], states.served_being_deleted)
+        yield from (applications, served)
+
+
 class PrometheusObserver:
     """Counts what is observed."""
 
@@ -237,6 +271,10 @@ class PrometheusObserver:
     def watch_nudges(self, pending: Callable[[], float], is_seen: Callable[[], bool]) -> None:
         """Show what Argo CD is to be told, too."""
         self.registry.register(NudgeGauges(pending, is_seen))
+
+    def watch_applications(self, states: Callable[[], Mapping[str, States]]) -> None:
+        """Show what became of answers, too."""
+        self.registry.register(ApplicationGauges(states, self._max_sets))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -29,7 +29,7 @@ from tenantry.core.snapshot import Snapshot
 if TYPE_CHECKING:
     import httpx2
 
-TOLD = ("hold_began", "hold_ended")
+TOLD = ("hold_began", "hold_ended", "deletion_began", "deletion_ended")
 """The events that are sent."""
 
 MOST_WAITING = 1000
@@ -91,7 +91,7 @@ class Webhook:
         return len(self._waiting) + (self._sending is not None)
 
     def told(self, event: str, fields: dict[str, object]) -> None:
-        """Take what is about holds."""
+        """Take what is about holds, and about deletions that nobody asked for."""
         if event not in TOLD:
             return
         document = {
@@ -261,6 +261,10 @@ def _headers(one: Notification, secret: bytes | None) -> Mapping[str, str]:
 def _sentence(event: str, fields: Mapping[str, object]) -> str:
     number, name, decision = fields.get("tenants"), fields.get("application_set"), fields.get("decision")
     whom = f"{number} tenant{'' if number == 1 else 's'} of ApplicationSet {name}"
+    if event == "deletion_began":
+        return f"Applications of {whom} are being deleted, though tenantry answers them. {fields.get('remedy')}"
+    if event == "deletion_ended":
+        return f"Applications of {whom} are being deleted still, though tenantry answers them: fewer than before."
     if event == "hold_began":
         look = f"tenantry guard show --consumer={shell_word(str(fields.get('consumer')))} -- {shell_word(str(name))}"
         return f"tenantry holds {whom} (decision {decision}). {fields.get('because')} Look: {look}"

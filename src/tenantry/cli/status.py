@@ -38,6 +38,8 @@ def status(*, api: AdminApi, form: str) -> None:
             click.echo(plain(line))
         print_table(_COLUMNS, [_row(one) for one in found["application_sets"]])
         for one in found["application_sets"]:
+            for line in _lines_of_applications(one):
+                click.echo(plain(line))
             for gap in one["gaps"]:
                 click.echo(plain(f"note: the guard cannot see all of {one['application_set']}. {gap}"))
     if found["problem"]:
@@ -59,12 +61,33 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         lines.append("Changes are found by the timer.")
     else:
         lines.append(f"Changes are {'heard' if feed['is_heard'] else 'NOT heard now'} ({feed['name']}).")
+    if found["applications_problem"]:
+        lines.append(f"What became of answers cannot be seen: {found['applications_problem']}")
     if cluster is None:
         lines.append("Argo CD polls: there is no access to a cluster.")
     for one in cluster or []:
         where = "every namespace" if one["namespace"] == "*" else f"namespace {one['namespace']}"
         lines.append(
             f"Argo CD is told of changes in {where}." if not one["problem"] else f"In {where}: {one['problem']}"
+        )
+    return lines
+
+
+def _lines_of_applications(one: Mapping[str, Any]) -> list[str]:
+    """Return what there is to tell of Applications, which is nothing while they are as they should be."""
+    states = one["states"] or {}
+    what = {
+        "out_of_sync": "out of sync",
+        "degraded": "degraded",
+        "being_deleted": "being deleted",
+    }
+    told = [f"{states[name]} {text}" for name, text in what.items() if states.get(name)]
+    name = one["application_set"]
+    lines = [f"{name}: of {states['owned']} Applications {', '.join(told)}."] if told else []
+    if states.get("served_being_deleted"):
+        lines.append(
+            f"warning: {states['served_being_deleted']} tenants of {name} are answered, and their Applications are "
+            "being deleted."
         )
     return lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -42,9 +42,19 @@ class _Rows(msgspec.Struct):
     next: int | None
 
 
+class _Application(msgspec.Struct):
+    application_set: str
+    namespace: str
+    name: str
+    sync: str
+    health: str
+    being_deleted: bool
+
+
 class _Found(msgspec.Struct):
     snapshot: dict[str, Any]
     tenant: _Tenant
+    applications: list[_Application] | None
 
 
 class _Quarantine(msgspec.Struct):
@@ -128,7 +138,8 @@ def list_tenants(*, state: str | None, quarantined: bool, shards: int | None, ap
 def show_tenant(*, tenant: str, shards: int | None, api: AdminApi, form: str) -> None:
     """Show one tenant: whether it is served and why, its names, views and shards, its parameters and their row.
 
-    Ends with 1 where there is no such tenant, and names the nearest.
+    With access to the cluster also its Applications, and how they are. Ends with 1 where there is no such tenant, and
+    names the nearest.
 
     \b
     Example:
@@ -138,7 +149,7 @@ def show_tenant(*, tenant: str, shards: int | None, api: AdminApi, form: str) ->
     body = api.get(f"tenants/{_encoded(tenant)}", _only(shards=shards))
     answer = _read(api, body, _Found)
     if form == "table":
-        _print_tenant(answer.tenant)
+        _print_tenant(answer.tenant, answer.applications)
     else:
         _print_as_it_came(body, form)
     _warn_of(answer.snapshot)
@@ -151,12 +162,16 @@ def _encoded(tenant: str) -> str:
         raise click.UsageError("ID is not UTF-8 text, so no tenant has it.") from None
 
 
-def _print_tenant(found: _Tenant) -> None:
+def _print_tenant(found: _Tenant, applications: Sequence[_Application] | None) -> None:
     print_table(_COLUMNS, [_line(found)])
     click.echo(plain(found.why))
     if found.quarantined:
         click.echo(f"Quarantined since {plain(found.quarantined.since)}.")
     _print_parts(found)
+    for one in applications or ():
+        states = [one.sync, one.health, "being deleted" if one.being_deleted else ""]
+        told = ", ".join(state for state in states if state) or "new"
+        click.echo(plain(f"Application {one.namespace}/{one.name} of {one.application_set}: {told}."))
     if found.parameters is not None:
         click.echo()
         print_table(

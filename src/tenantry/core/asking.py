@@ -92,6 +92,9 @@ class Asked:
     is_live: bool = False
     """Whether that is so now, and not only remembered."""
 
+    application_of: Callable[[bytes], str] = lambda _: ""
+    """Tells the name of a parameter set's Application; empty where that is not known."""
+
     sight: Sight = SEES_ALL
     """Who of this input's answer has an Application."""
 

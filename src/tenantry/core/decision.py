@@ -227,7 +227,8 @@ class _Judgement:
             return
         for tenant in wanting:
             self._leave(tenant, None)
-            self._lost.append(Loss(tenant, self._asked.input, self._asked.now))
+            application = self._asked.application_of(self._baseline.released[tenant])
+            self._lost.append(Loss(tenant, self._asked.input, self._asked.now, application))
 
     def _against(self, wanting: Sequence[str]) -> Excess | None:
         """Return why these may not leave together; None if they may."""

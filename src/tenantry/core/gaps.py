@@ -20,8 +20,8 @@ class Gap(NamedTuple):
 def gaps_of(live: LiveSet, fields: Collection[str] | None) -> list[Gap]:
     """Return the gaps of an ApplicationSet; `fields` are those that our parameter sets have, None if not known yet."""
     found = [Gap(f"A selector of it cannot be used: {problem}", _REFUSED) for problem in live.problems]
-    if any(use.identity is None for use in live.plugins):
-        found.append(Gap(f"Which fields its Applications are named by cannot be known: {live.name_template}", _NAMES))
+    unknown = [use.name.text for use in live.plugins if use.identity is None]
+    found += [Gap(f"Which fields its Applications are named by cannot be known: {name}", _NAMES) for name in unknown]
     for use in live.plugins if fields is not None else ():
         found += _of_selectors(use, fields or ())
     return list(dict.fromkeys(found))

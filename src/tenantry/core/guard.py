@@ -76,7 +76,8 @@ def excess(
 ) -> Excess | None:
     """Return the first limit that these removals from one input would break; None if they break none.
 
-    `present` is how many tenants the ApplicationSet has in its live inputs.
+    `present` is how many tenants the ApplicationSet has in its live inputs. A removal that Argo CD has yet to carry out
+    counts however long ago it was: else a controller that was stuck would delete those of many windows at once.
     """
     return next(_excesses(policy, own, source, leaving, present, now), None)
 
@@ -86,17 +87,17 @@ def _excesses(
 ) -> Iterator[Excess]:
     for limit in policy.limits:
         start = now - limit.window.total_seconds()
-        lost, size = len(_since(own.losses, start)), size_at(own.sizes, start, present)
+        lost, size = len(_since(own.losses, start, source)), size_at(own.sizes, start, present)
         if not limit.allows(lost + len(leaving), size):
             yield Excess(Rule.LIMIT, _sentence(leaving, lost, size, limit, "the ApplicationSet"))
-        gone = {loss.tenant for loss in _since(source.losses, start)}
+        gone = {loss.tenant for loss in _since(source.losses, start, source)}
         of = size_at(source.sizes, start, source.present)
         if not limit.allows(len(gone | set(leaving)), of):
             yield Excess(Rule.SOURCE_LIMIT, _sentence(leaving, len(gone), of, limit, "all ApplicationSets"))
 
 
-def _since(losses: tuple[Loss, ...], start: float) -> list[Loss]:
-    return [loss for loss in losses if loss.at > start]
+def _since(losses: tuple[Loss, ...], start: float, source: SourceLedger) -> list[Loss]:
+    return [loss for loss in losses if loss.at > start or loss in source.standing]
 
 
 def _sentence(leaving: Collection[str], lost: int, size: int, limit: RemovalLimit, whose: str) -> str:

@@ -32,6 +32,10 @@ class EventKind(StrEnum):
     """The tenants' database stood at an earlier position than when the service saw it last."""
 
     LEDGER_MADE = "ledger made"
+    DELETION_BEGAN = "deletion began"
+    """The Application of a tenant that was answered is being deleted."""
+
+    DELETION_ENDED = "deletion ended"
     EDITED = "input edited"
     """What an ApplicationSet was answered went over to the other input that its only generator asks for now."""
 

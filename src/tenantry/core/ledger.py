@@ -90,6 +90,8 @@ class Loss(msgspec.Struct, frozen=True):
     tenant: str
     input: Input
     at: float
+    application: str = ""
+    """The name of its Application, where that could be told."""
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -237,3 +239,5 @@ class SourceLedger(msgspec.Struct, frozen=True):
     """Distinct tenants now."""
 
     freeze: Word | None = None
+    standing: frozenset[Loss] = frozenset()
+    """Those among `losses` whose Application is there still: Argo CD has yet to let them go."""

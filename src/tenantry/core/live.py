@@ -17,7 +17,7 @@ from tenantry.core.labels import live_selector_of
 from tenantry.core.ledger import Input
 from tenantry.core.sight import Layer, Layers
 from tenantry.core.spec import Generator, Spec
-from tenantry.core.template_names import fields_in
+from tenantry.core.template_names import NO_NAME, NameTemplate, fields_in
 
 REFRESH = "argocd.argoproj.io/application-set-refresh"
 """The annotation whose change asks Argo CD for another pass (`AnnotationApplicationSetRefresh` of its API)."""
@@ -57,6 +57,8 @@ class PluginUse:
     identity: frozenset[str] | None = frozenset()
     """The dotted fields of its answers that names of Applications are made of; None where that cannot be known."""
 
+    name: NameTemplate = NO_NAME
+
 
 @dataclass(frozen=True, slots=True)
 class LiveSet:
@@ -74,8 +76,8 @@ class LiveSet:
     problems: tuple[str, ...] = ()
     """What of its generators cannot be understood."""
 
-    name_template: str = ""
-    go_template: bool = False
+    deletes: bool = True
+    """Whether, as far as its own policy says, Argo CD deletes the Applications of who is not answered any more."""
 
     def asking(self, config_maps: Collection[str] | None) -> LiveSet | None:
         """Return it with the plugins of these ConfigMaps alone, or with all for None; None if it has none of them."""
@@ -111,6 +113,7 @@ def spec_of(uses: Sequence[PluginUse]) -> Spec:
         tuple(dict.fromkeys(Generator(use.asks, is_exact=use.input is not None, layers=use.layers) for use in uses)),
         is_single=len(uses) == 1 and uses[0].is_only and uses[0].input is not None,
         identity=tuple(sorted({field for use in uses for field in use.identity or ()})),
+        name=uses[0].name if len({use.name for use in uses}) == 1 else NO_NAME,
     )
 
 
@@ -120,9 +123,9 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     count = status.get("resourcesCount")
     spec = _mapping(document.get("spec"))
     generators, problems = spec.get("generators"), list[str]()
-    template, go_template = _name_in(spec), spec.get("goTemplate") is True
+    go_template = spec.get("goTemplate") is True
     plugins = tuple(
-        replace(use, identity=_identity(own or template, values, go_template=go_template))
+        _named(use, NameTemplate(own or _name_in(spec), go_template), values)
         for use, own, values in _plugins(generators, (), problems)
     )
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
@@ -134,8 +137,7 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
         _failure(status.get("conditions")),
         count if isinstance(count, int) else None,
         tuple(problems),
-        template,
-        go_template,
+        deletes=_mapping(spec.get("syncPolicy")).get("applicationsSync") not in ("create-only", "create-update"),
     )
 
 
@@ -143,18 +145,16 @@ def _name_in(parent: Mapping[str, Any]) -> str:
     return str(_mapping(_mapping(parent.get("template")).get("metadata")).get("name") or "")
 
 
-def _identity(template: str, values: Mapping[str, Any], *, go_template: bool) -> frozenset[str] | None:
-    """Return the fields that a name is made of, also by way of the `values` of the generator."""
-    fields: set[str] = set()
-    for field in fields_in(template, go_template=go_template) or ():
+def _named(use: PluginUse, name: NameTemplate, values: Mapping[str, Any]) -> PluginUse:
+    """Return a use with its names, and the fields that they are made of, also by way of `values` of the generator."""
+    direct = fields_in(name.text, go_template=name.go_template)
+    fields: set[str] | None = None if direct is None else set()
+    for field in direct or ():
         head, _, rest = field.partition(".")
-        below = (
-            fields_in(str(values[rest]), go_template=go_template) if head == "values" and rest in values else {field}
-        )
-        if below is None:
-            return None
-        fields.update(below)
-    return None if fields_in(template, go_template=go_template) is None else frozenset(fields)
+        is_value = head == "values" and rest in values
+        below = fields_in(str(values[rest]), go_template=name.go_template) if is_value else {field}
+        fields = None if fields is None or below is None else fields | set(below)
+    return replace(use, name=name, identity=None if fields is None else frozenset(fields))
 
 
 def _plugins(

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tenantry.core.application import TENANT_LABEL
 from tenantry.core.errors import ConfigurationError, InvalidSelector, listed, nearest, quoted
 from tenantry.core.fields import Naming
 from tenantry.core.labels import selector_of
 from tenantry.core.naming import LONGEST_LABEL
 from tenantry.core.selection import RESERVED
-
-TENANT_LABEL = "tenantry.io/tenant"
-"""The label by which a tenant's Application is found again; its value is the computed label."""
 
 LONGEST_NAME = 53
 """Characters of an Application's name: Argo CD makes it the name of the Helm release, which may have no more."""

@@ -1,4 +1,4 @@
-"""The rights that telling Argo CD of a change needs, as manifests: one annotation of ApplicationSets, and nothing else.
+"""The rights that tenantry needs, as manifests: to change one annotation of ApplicationSets, and to see Applications.
 
 RBAC cannot tell one change of an object from another, so an admission policy does: without it whoever may set the
 annotation may change `spec`.
@@ -29,7 +29,10 @@ def rights(name: str, namespace: str, namespaces: Sequence[str]) -> list[Documen
 
 
 def _roles(name: str, namespace: str, namespaces: Sequence[str]) -> Iterator[Document]:
-    rules = [{"apiGroups": ["argoproj.io"], "resources": ["applicationsets"], "verbs": _VERBS}]
+    rules = [
+        {"apiGroups": ["argoproj.io"], "resources": ["applicationsets"], "verbs": _VERBS},
+        {"apiGroups": ["argoproj.io"], "resources": ["applications"], "verbs": ["list", "watch"]},
+    ]
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
     everywhere = "*" in namespaces
     kind = "ClusterRole" if everywhere else "Role"

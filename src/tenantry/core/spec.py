@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from tenantry.core.sight import Layers, Sight
+from tenantry.core.template_names import NO_NAME, NameTemplate
 
 _FIRST_INEXACT = 1 << 53
 """From here on a float, as which Go reads every number, stands for several whole numbers."""
@@ -46,6 +47,13 @@ class Spec(msgspec.Struct, frozen=True):
 
     identity: tuple[str, ...] = ()
     """The dotted fields of which names of Applications are made: whose change gives a tenant another one."""
+
+    name: NameTemplate = NO_NAME
+    """How Applications are named, where all are named so."""
+
+    def application_of(self, encoded: bytes) -> str:
+        """Return the name of a parameter set's Application; empty where only Argo CD can tell."""
+        return self.name.of(encoded) or ""
 
     def may_ask(self, given: str) -> bool:
         """Tell whether any of its generators can ask for an input."""

@@ -20,10 +20,10 @@ from tenantry.config.loading import require_source, require_tokens
 from tenantry.config.settings import Settings
 from tenantry.core.errors import NoSnapshot, ReadFailed, SourceError
 from tenantry.core.snapshot import Snapshot
+from tenantry.runtime.access import access_of, attended
 from tenantry.runtime.building import SystemClock, feed_of, shape_of, source_of, tokens_of, webhook_of
 from tenantry.runtime.guard import Guard, Parts, answers_not_remembered
 from tenantry.runtime.looseness import EVERY_LOOSENESS, LOOSENESS_REMEDY, looseness
-from tenantry.runtime.nudging import nudged, nudger_of
 from tenantry.runtime.server import EmbeddedServer, address_of
 from tenantry.service.answering import Answering, Unguarded
 from tenantry.service.desk import GuardDesk
@@ -80,9 +80,12 @@ class Service:
         self._answering = Answering(self.snapshots)
         self._unguarded = Unguarded(self._answering, self.snapshots)
         self._guard = None if settings.guard.mode == OFF else self._built_guard()
-        self.nudger = nudger_of(settings, self._guard, self._unguarded, self.snapshots, self._tokens, self._observer)
-        if (nudger := self.nudger) is not None:
+        self._access = access_of(settings, self._guard, self._unguarded, self.snapshots, self._tokens, self._observer)
+        if self._access is not None:
+            nudger, whereabouts = self._access.nudger, self._access.whereabouts
             metrics.watch_nudges(lambda: nudger.pending, lambda: nudger.following.is_whole)
+            if whereabouts is not None:
+                metrics.watch_applications(lambda: whereabouts.by_application_set)
         self._readiness = self._built_readiness(metrics)
         self._servers = self._built_servers(ops_routes(self._readiness, metrics.text))
         self._refresher: Refresher | None = None
@@ -105,7 +108,11 @@ class Service:
         desk = self._guard.desk if self._guard else None
         require = self._guard.guarding.require if self._guard else self.snapshots.current
         ledger = self._guard.ledger if self._guard else None
-        status = Status(tenantry.__version__, overview, require, ledger, lambda: self._feeder, self.nudger)
+        nudger = self._access.nudger if self._access else None
+        whereabouts = self._access.whereabouts if self._access else None
+        status = Status(tenantry.__version__, overview, require, ledger, lambda: self._feeder, nudger, whereabouts)
+        if whereabouts is not None:
+            overview.applications_of = whereabouts.of_tenant
         framework = Framework(lambda: _framework(overview, desk, self.read_now, status))
         over_tcp = AdminGate(framework, self._observer, self._admit)
         # The mode of the socket is the guard: who can open it is the service's own user, or root.
@@ -223,7 +230,7 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 refreshing = tasks.create_task(_left_in_time(self._refresh()))
                 background = [tasks.create_task(known.watch()) for known in (self._tokens, self._admin_tokens)]
-                background.append(tasks.create_task(_left_in_time(nudged(self.nudger, self._observer))))
+                background.append(tasks.create_task(_left_in_time(attended(self._access, self._observer))))
                 if self._webhook is not None:
                     background.append(tasks.create_task(self._webhook.run()))
                 if self._guard is not None:

@@ -96,11 +96,29 @@ class TenantView:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantApplication:
+    """An Application of a tenant."""
+
+    application_set: str
+    namespace: str
+    name: str
+    sync: str
+    """What Argo CD says of it, such as `Synced`; empty where it says nothing yet."""
+
+    health: str
+    """Such as `Healthy`."""
+
+    being_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TenantFound:
     """One tenant, and what it was read from."""
 
     snapshot: SnapshotFacts
     tenant: TenantView
+    applications: Sequence[TenantApplication] | None
+    """Its Applications, as far as they can be told by label or name; null while they cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Hold, Input, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Hold, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.ports import Clock
@@ -53,6 +53,9 @@ class Ledger:
         self._counts: dict[str, int] = {}
         self._unseen: dict[tuple[SetName, Input], frozenset[str]] = {}
         self._source: SourceLedger | None = None
+        self.still_stands: Callable[[SetName, Loss], bool] = lambda _, __: False
+        """Tells whether the Application of who was let go is there still: set by whoever can see it."""
+
         self._writes = -1
         self._base = self._began = 0.0
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
@@ -104,9 +107,16 @@ class Ledger:
         """What is known of all ApplicationSets, as far as limits need it."""
         if self._source is None:
             losses = tuple(loss for own in self._sets.values() for loss in own.losses)
+            standing = frozenset(
+                loss for name, own in self._sets.items() for loss in own.losses if self.still_stands(name, loss)
+            )
             present = len(self._counts) - self._hidden({})
-            self._source = SourceLedger(losses, self._whole.sizes, present, self._whole.freeze)
+            self._source = SourceLedger(losses, self._whole.sizes, present, self._whole.freeze, standing)
         return self._source
+
+    def standing_changed(self) -> None:
+        """Ask anew whose Application is there still."""
+        self._source = None
 
     def own(self, name: SetName) -> SetLedger:
         """Return what is known of an ApplicationSet."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from typing import TypeAlias
 
 from tenantry.core.errors import InvalidQuery, NoSuchTenant, NotReady, listed, nearest, quoted
 from tenantry.core.mapping import EVERY_OTHER, RowMapping, TableShape
@@ -28,6 +29,7 @@ from tenantry.service.facts import (
     QuarantinePage,
     ShardOf,
     SnapshotFacts,
+    TenantApplication,
     TenantFound,
     TenantPage,
     TenantView,
@@ -65,6 +67,13 @@ class TenantQuery:
     """A count of shards, of which to tell each tenant's."""
 
 
+ApplicationsOf: TypeAlias = Callable[[str], Awaitable[Sequence[TenantApplication] | None]]
+
+
+async def _unseen(tenant: str) -> None:  # noqa: ARG001 -- without access to a cluster
+    return None
+
+
 class Overview:
     """Shows what the holder holds, in steps that let requests through in between."""
 
@@ -72,6 +81,9 @@ class Overview:
         """Look at what `snapshots` holds; `counts` tells the counts of shards that are asked for."""
         self._snapshots = snapshots
         self._counts = counts
+        self.applications_of: ApplicationsOf = _unseen
+        """Tells the Applications of a tenant: set by whoever can see them."""
+
         self._census: _Census | None = None
 
     @property
@@ -88,7 +100,8 @@ class Overview:
 
     async def tenant(self, tenant: str, shards: int | None = None) -> TenantFound:
         """Return one tenant, and its part of `shards`; raises NotReady, or NoSuchTenant with the nearest id."""
-        return await driven(self._tenant(self._snapshots.seen(), tenant, shards))
+        found = await driven(self._tenant(self._snapshots.seen(), tenant, shards))
+        return replace(found, applications=await self.applications_of(tenant))
 
     async def quarantine(self, limit: int, after: int) -> QuarantinePage:
         """Return a page of the rows that cannot be used, those behind row `after`; raises NotReady."""
@@ -128,7 +141,7 @@ class Overview:
         census = yield from self._census_of(snapshot)
         if tenant in snapshot.tenants or tenant in snapshot.retired or tenant in census.unusable:
             view = self._view(snapshot, tenant, census.unusable.get(tenant), self._parts(snapshot, shards))
-            return TenantFound(self._facts(snapshot), view)
+            return TenantFound(self._facts(snapshot), view, None)
         near = yield from _nearest(census.kinds, tenant)
         raise NoSuchTenant(f"There is no tenant with the id {quoted(tenant)}.{near}")
 

@@ -98,6 +98,9 @@ class ClusterSpecs:
         self._changed = changed
         self._generators: dict[str, tuple[PluginUse, ...]] = {}
         self._known: dict[str, Spec] = {}
+        self.looked: tuple[asyncio.Event, ...] = (following.looked,)
+        """What has to be set before the first answer, or has taken too long: set more by whoever knows more."""
+
         self._since: dict[str, float] = {}
         self._waited = False
         following.noticed = self._noticed
@@ -122,7 +125,8 @@ class ClusterSpecs:
         if not self._waited:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LOOK):
-                    await self._following.looked.wait()
+                    for looked in self.looked:
+                        await looked.wait()
             self._waited = True
 
     async def look(self, name: SetName) -> Spec | None:

@@ -15,6 +15,7 @@ from tenantry.service.feeding import Feeder
 from tenantry.service.ledger import Ledger, held_in
 from tenantry.service.nudging import Nudger, Told
 from tenantry.service.overview import Overview
+from tenantry.service.whereabouts import States, Whereabouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ class SetStatus:
     gaps: Sequence[str]
     """What of it in the cluster the guard cannot see through."""
 
+    states: States | None
+    """Of its Applications; null while they cannot be seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class StatusFacts:
@@ -88,6 +92,9 @@ class StatusFacts:
     cluster: Sequence[NamespaceStatus] | None
     """Null without access to a cluster: then Argo CD polls."""
 
+    applications_problem: str | None
+    """Why Applications cannot be seen though there is access; null while they can."""
+
     application_sets: Sequence[SetStatus]
 
 
@@ -102,6 +109,7 @@ class Status:
         ledger: Ledger | None,
         feeder: Callable[[], Feeder | None],
         nudger: Nudger | None,
+        whereabouts: Whereabouts | None = None,
     ) -> None:
         """Look at these; `require` raises NotReady while nobody could be answered."""
         self._version = version
@@ -110,6 +118,7 @@ class Status:
         self._ledger = ledger
         self._feeder = feeder
         self._nudger = nudger
+        self._whereabouts = whereabouts
 
     def facts(self) -> StatusFacts:
         """Return how it stands now."""
@@ -127,17 +136,31 @@ class Status:
             problem=problem,
             feed=None if feeder is None else FeedStatus(feeder.name, feeder.is_heard),
             cluster=None if nudger is None else _namespaces(nudger),
+            applications_problem=self._applications_problem(),
             application_sets=self._sets(),
         )
+
+    def _applications_problem(self) -> str | None:
+        if self._whereabouts is None:
+            return None
+        problems = self._whereabouts.inventory.problems.values()
+        return next((error.message for error in problems if error is not None), None)
+
+    def _states(self, told: Told | None) -> States | None:
+        return None if told is None or self._whereabouts is None else self._whereabouts.states(told.live)
 
     def _sets(self) -> list[SetStatus]:
         told = [] if self._nudger is None else self._nudger.told()
         ledgers = {} if self._ledger is None else self._ledger.sets
         asked, fields = {name.application_set for name in ledgers}, self._overview.fields
-        found = [_without_ledger(one, fields) for one in told if one.live.name.application_set not in asked]
+        found = [
+            _without_ledger(one, fields, self._states(one))
+            for one in told
+            if one.live.name.application_set not in asked
+        ]
         for name, own in ledgers.items():
             there = [one for one in told if one.live.name.application_set == name.application_set]
-            found += [_set_status(name, own, one, fields) for one in (there or (None,))]
+            found += [_set_status(name, own, one, fields, self._states(one)) for one in (there or (None,))]
         return sorted(found, key=lambda one: (one.application_set, one.namespace or "", one.consumer or ""))
 
 
@@ -150,7 +173,9 @@ def _namespaces(nudger: Nudger) -> list[NamespaceStatus]:
     ]
 
 
-def _set_status(name: SetName, own: SetLedger, told: Told | None, fields: Collection[str] | None) -> SetStatus:
+def _set_status(
+    name: SetName, own: SetLedger, told: Told | None, fields: Collection[str] | None, states: States | None
+) -> SetStatus:
     return SetStatus(
         application_set=name.application_set,
         consumer=name.consumer,
@@ -163,10 +188,11 @@ def _set_status(name: SetName, own: SetLedger, told: Told | None, fields: Collec
         applications=None if told is None else told.live.applications,
         problem=None if told is None else told.live.failure,
         gaps=[] if told is None else [gap.what for gap in gaps_of(told.live, fields)],
+        states=states,
     )
 
 
-def _without_ledger(told: Told, fields: Collection[str] | None) -> SetStatus:
+def _without_ledger(told: Told, fields: Collection[str] | None, states: States | None) -> SetStatus:
     live = told.live
     return SetStatus(
         application_set=live.name.application_set,
@@ -180,4 +206,5 @@ def _without_ledger(told: Told, fields: Collection[str] | None) -> SetStatus:
         applications=live.applications,
         problem=live.failure,
         gaps=[gap.what for gap in gaps_of(live, fields)],
+        states=states,
     )

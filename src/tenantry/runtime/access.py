@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from tenantry.config.settings import Settings
 from tenantry.core.live import LiveName
-from tenantry.runtime.building import SystemClock, cluster_of
+from tenantry.runtime.building import SystemClock, cluster_of, naming_of
 from tenantry.runtime.guard import Guard
 from tenantry.service.answering import Unguarded
+from tenantry.service.inventory import Inventory
 from tenantry.service.nudging import Nudger
 from tenantry.service.ports import Observer, Tokens
 from tenantry.service.snapshots import SnapshotHolder
 from tenantry.service.specs import ClusterSpecs
 from tenantry.service.unremembered import Unremembered
+from tenantry.service.whereabouts import Whereabouts
 
 
 class _InMemory:
@@ -27,15 +30,24 @@ class _InMemory:
         return self._number
 
 
-def nudger_of(
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is done with access to a cluster."""
+
+    nudger: Nudger
+    whereabouts: Whereabouts | None
+    """Without a guard nobody knows whose Applications there should be."""
+
+
+def access_of(
     settings: Settings,
     guard: Guard | None,
     unguarded: Unguarded,
     snapshots: SnapshotHolder,
     tokens: Tokens,
     observer: Observer,
-) -> Nudger | None:
-    """Return who tells Argo CD of changes; None without access to a cluster. Raises ConfigurationError."""
+) -> Access | None:
+    """Return who looks at Argo CD and tells it of changes; None without access. Raises ConfigurationError."""
     cluster = cluster_of(settings)
     if cluster is None:
         return None
@@ -50,26 +62,29 @@ def nudger_of(
         config_maps=kubernetes.plugin_configmaps,
     )
     snapshots.published = nudger.wake
-    if guard is not None:
-        guard.guarding.look_by(
-            ClusterSpecs(
-                cluster,
-                nudger.following,
-                tokens,
-                clock,
-                consumers=kubernetes.consumers,
-                changed=guard.guarding.spec_changed,
-            )
-        )
-    return nudger
+    if guard is None:
+        return Access(nudger, None)
+    guarding, inventory = guard.guarding, Inventory(cluster, observer, kubernetes.namespaces)
+    specs = ClusterSpecs(
+        cluster, nudger.following, tokens, clock, consumers=kubernetes.consumers, changed=guarding.spec_changed
+    )
+    specs.looked = (nudger.following.looked, inventory.looked)
+    guarding.look_by(specs)
+    whereabouts = Whereabouts(nudger.following, inventory, guard.ledger, naming_of(settings.naming).label_of, observer)
+    guard.ledger.still_stands = whereabouts.still_stands
+    return Access(nudger, whereabouts)
 
 
-async def nudged(nudger: Nudger | None, observer: Observer) -> None:
-    """Tell Argo CD for ever, or say that it has to poll."""
-    if nudger is None:
+async def attended(access: Access | None, observer: Observer) -> None:
+    """Follow the cluster and tell Argo CD for ever, or say that it has to poll."""
+    if access is None:
         observer.told(
             "nudges_off", {"told": "Changes reach Argo CD with its next poll: there is no access to a cluster."}
         )
         await asyncio.Event().wait()
-    else:
-        await nudger.run()
+        return
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(access.nudger.run())
+        if access.whereabouts is not None:
+            tasks.create_task(access.whereabouts.inventory.run())
+            tasks.create_task(access.whereabouts.run())

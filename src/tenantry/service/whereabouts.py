@@ -1,0 +1,199 @@
+"""What became of tenants in the cluster: which Applications they have, and whether one is deleted by somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+
+from tenantry.core.application import Application
+from tenantry.core.history import Event, EventKind
+from tenantry.core.ledger import Loss, SetName
+from tenantry.core.live import LiveName, LiveSet
+from tenantry.core.template_names import NameTemplate
+from tenantry.core.whereabouts import Marks, marks_of
+from tenantry.service.driving import driven
+from tenantry.service.facts import TenantApplication
+from tenantry.service.following import Following
+from tenantry.service.inventory import Inventory
+from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Observer
+
+_BREATH = 1.0
+"""Seconds between two looks for deletions: each may look at every tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """How many Applications of an ApplicationSet are in a state, of which one may be in several."""
+
+    owned: int
+    out_of_sync: int
+    degraded: int
+    being_deleted: int
+    served_being_deleted: int
+    """Tenants that are answered, and whose Application is being deleted all the same."""
+
+    def with_more(self, more: States) -> States:
+        """Return both together."""
+        return States(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
+
+
+class Whereabouts:
+    """Brings answers and Applications together."""
+
+    def __init__(
+        self,
+        following: Following,
+        inventory: Inventory,
+        ledger: Ledger,
+        label_of: Callable[[str], str],
+        observer: Observer,
+    ) -> None:
+        """Look at what the two follow, and at whom `ledger` knows."""
+        self._following = following
+        self.inventory = inventory
+        self._ledger = ledger
+        self._label_of = label_of
+        self._observer = observer
+        self._woken = asyncio.Event()
+        self.served_deleting: dict[LiveName, frozenset[str]] = {}
+        """By ApplicationSet: the tenants that are answered, and whose Application is being deleted."""
+
+        inventory.noticed = self._notice
+
+    def _notice(self) -> None:
+        self._ledger.standing_changed()
+        self._woken.set()
+
+    # --- what there is ---------------------------------------------------------------------------------------------
+
+    def states(self, live: LiveSet) -> States | None:
+        """Count the Applications of an ApplicationSet; None while they cannot be seen."""
+        owned = self.inventory.owned(live)
+        if owned is None:
+            return None
+        sync, health = Counter(one.sync for one in owned.values()), Counter(one.health for one in owned.values())
+        deleting = sum(one.is_being_deleted for one in owned.values())
+        alarming = len(self.served_deleting.get(live.name, ()))
+        return States(len(owned), sync["OutOfSync"], health["Degraded"], deleting, alarming)
+
+    @property
+    def by_application_set(self) -> Mapping[str, States]:
+        """What there is by the names of ApplicationSets, those of one name together; of what can be seen."""
+        found: dict[str, States] = {}
+        for live in self._following.live:
+            states = self.states(live)
+            if states is not None:
+                before = found.get(live.name.application_set, States(0, 0, 0, 0, 0))
+                found[live.name.application_set] = before.with_more(states)
+        return found
+
+    async def of_tenant(self, tenant: str) -> Sequence[TenantApplication] | None:
+        """Return the Applications of a tenant, as far as they can be told; None while no Application can be seen."""
+        if not self.inventory.is_whole:
+            return None
+        found: list[TenantApplication] = []
+        for live in sorted(self._following.live, key=lambda one: one.name):
+            known = [one for one in self._released(live) if one[0] == tenant]
+            marks = await driven(marks_of(known or [(tenant, b"{}")], self._label_of, _templates(live)))
+            found += [
+                TenantApplication(
+                    live.name.application_set, one.namespace, one.name, one.sync, one.health, one.is_being_deleted
+                )
+                for _, one in sorted((self.inventory.owned(live) or {}).items())
+                if marks.tenant_of(one) == tenant
+            ]
+        return found
+
+    def _released(self, live: LiveSet) -> Iterator[tuple[str, bytes]]:
+        """Give who is answered to an ApplicationSet, once for each input, whoever's it is."""
+        for name, own in self._ledger.sets.items():
+            if name.application_set == live.name.application_set:
+                for baseline in own.baselines.values():
+                    yield from baseline.released.items()
+
+    # --- removals that Argo CD has yet to carry out ----------------------------------------------------------------
+
+    def still_stands(self, name: SetName, loss: Loss) -> bool:
+        """Tell whether an Application is there still, untouched, of a tenant who was let go."""
+        if any(loss.tenant in one.released for one in self._ledger.own(name).baselines.values()):
+            return False
+        label = self._label_of(loss.tenant)
+        return any(
+            not one.is_being_deleted
+            for live in self._following.live
+            if live.name.application_set == name.application_set and live.deletes
+            for one in self.inventory.known_as(live, label, loss.application)
+        )
+
+    # --- deletions that nobody meant -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look for ever for deletions of who is answered."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 -- who is told of deletions is told with the next look
+                self._observer.failed(error)
+            with suppress(TimeoutError):
+                await asyncio.sleep(_BREATH)
+
+    async def look(self) -> None:
+        """Find out whose Application is being deleted though they are answered, and tell of what is new."""
+        lives = {live.name: live for live in self._following.live}
+        for name in self.served_deleting.keys() - lives.keys():
+            del self.served_deleting[name]
+        for live in lives.values():
+            owned = self.inventory.owned(live)
+            if owned is not None:
+                self._tell(live, await self._deleted(live, owned))
+
+    async def _deleted(self, live: LiveSet, owned: Mapping[str, Application]) -> frozenset[str]:
+        if not any(one.is_being_deleted for one in owned.values()):
+            return frozenset()
+        marks = await driven(marks_of(self._released(live), self._label_of, _templates(live)))
+        return _served(marks, owned, is_being_deleted=True) - _served(marks, owned, is_being_deleted=False)
+
+    def _tell(self, live: LiveSet, tenants: frozenset[str]) -> None:
+        before = self.served_deleting.get(live.name, frozenset())
+        if tenants == before:
+            return
+        fields: dict[str, object] = {**live.name._asdict(), "tenants": len(tenants)}
+        if tenants:
+            self.served_deleting[live.name] = tenants
+        else:
+            del self.served_deleting[live.name]
+        if new := tenants - before:
+            because = f"{len(tenants)} Applications of tenants that are answered are being deleted."
+            self._observer.told("deletion_began", {**fields, "because": because, "remedy": _REMEDY})
+            self._note(live, EventKind.DELETION_BEGAN, new)
+        if ended := before - tenants:
+            self._observer.told("deletion_ended", fields)
+            self._note(live, EventKind.DELETION_ENDED, ended)
+
+    def _note(self, live: LiveSet, kind: EventKind, tenants: frozenset[str]) -> None:
+        for name, own in self._ledger.sets.items():
+            if name.application_set == live.name.application_set:
+                theirs = tuple(sorted(one for one in tenants if any(one in b.released for b in own.baselines.values())))
+                if theirs:
+                    self._ledger.note(Event(self._ledger.now(), kind, *name, tenants=theirs))
+
+
+def _templates(live: LiveSet) -> list[NameTemplate]:
+    return list(dict.fromkeys(use.name for use in live.plugins if use.name.text))
+
+
+def _served(marks: Marks, owned: Mapping[str, Application], *, is_being_deleted: bool) -> frozenset[str]:
+    found = (marks.tenant_of(one) for one in owned.values() if one.is_being_deleted is is_being_deleted)
+    return frozenset(tenant for tenant in found if tenant is not None)
+
+
+_REMEDY = (
+    "tenantry did not ask for that: see who deletes Applications, such as a person, an edited ApplicationSet or "
+    "another controller. `tenantry guard history` names the tenants."
+)

@@ -1,0 +1,251 @@
+"""What became of tenants: which Applications they have, and deletions that nobody asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tenantry.core.application import TENANT_LABEL, Application, application
+from tenantry.core.columns import Kind
+from tenantry.core.errors import ClusterDenied
+from tenantry.core.history import EventKind
+from tenantry.core.ledger import SetName
+from tenantry.core.live import LiveName, LiveSet, live_set
+from tenantry.service.approving import Speaker, Subject
+from tenantry.service.following import Applications, Following, Gone, Listed
+from tenantry.service.inventory import Inventory
+from tenantry.service.specs import ClusterSpecs
+from tenantry.service.state import EventQuery
+from tenantry.service.whereabouts import States, Whereabouts
+from tests.builders import columns_of
+from tests.guard.here import LIMITS, Here, policy
+from tests.guard.test_selectors import named
+from tests.service.test_nudging import FakeCluster
+
+pytestmark = pytest.mark.anyio
+
+COLUMNS = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, region=Kind.TEXT)
+LABELLED, NAMED = "{{ .tenant }}-app", "app-{{ .tenant | lower }}"
+
+
+def rows(number: int) -> list[dict[str, object]]:
+    return [{"tenant": f"T{n:03}", "status": "active", "region": "eu"} for n in range(number)]
+
+
+def live(template: str = NAMED, **sync_policy: str) -> LiveSet:
+    metadata = {"name": "prod", "namespace": "argocd", "uid": "u1"}
+    return live_set({"metadata": metadata, "spec": {**named(template), "syncPolicy": sync_policy}})
+
+
+def owned(tenant: str, *, labelled: bool = False, owner: str = "u1", **changed: Any) -> Application:  # noqa: ANN401
+    """Return the Application of a tenant, as the API server gives it."""
+    found = application(
+        {
+            "metadata": {
+                "namespace": "argocd",
+                "name": f"{tenant}-app" if labelled else f"app-{tenant.lower()}",
+                "labels": {TENANT_LABEL: tenant} if labelled else {},
+                "ownerReferences": [{"kind": "ApplicationSet", "uid": owner, "controller": True}],
+            },
+            "status": {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}},
+        }
+    )
+    assert found is not None
+    return found._replace(**changed)
+
+
+class Bed:
+    """A guard that answered a hundred tenants, whose Applications are all there."""
+
+    def __init__(self, here: Here, seen: LiveSet, *, labelled: bool) -> None:
+        self.here, self.labelled = here, labelled
+        cluster = FakeCluster()
+        self.following = Following(cluster, here.seen, namespaces=["argocd"], config_maps=None, changed=lambda _: None)
+        self.inventory = Inventory(cluster, here.seen, ["argocd"])
+        specs = ClusterSpecs(
+            cluster,
+            self.following,
+            here.tokens,
+            here.clock,
+            consumers=["argocd"],
+            changed=here.guarding.spec_changed,
+        )
+        here.guarding.look_by(specs)
+        self.whereabouts = Whereabouts(self.following, self.inventory, here.ledger, here.naming.label_of, here.seen)
+        here.ledger.still_stands = self.whereabouts.still_stands
+        self.following._take("argocd", Listed([seen]))
+        self.following._note("argocd", None)
+
+    def has(self, *applications: Application) -> None:
+        self.inventory._take("argocd", Applications(applications))
+        self.inventory._note("argocd", None)
+
+    def becomes(self, tenant: str, **changed: Any) -> None:  # noqa: ANN401
+        self.inventory._take("argocd", owned(tenant, labelled=self.labelled, **changed))
+
+    def goes(self, tenant: str) -> None:
+        one = owned(tenant, labelled=self.labelled)
+        self.inventory._take("argocd", Gone(LiveName("argocd", one.name)))
+
+    async def deleting(self) -> list[str]:
+        """Return who is answered, and whose Application is being deleted."""
+        await self.whereabouts.look()
+        return sorted(tenant for found in self.whereabouts.served_deleting.values() for tenant in found)
+
+
+async def bed(number: int = 100, seen: LiveSet | None = None, *, labelled: bool = False, **how: Any) -> Bed:  # noqa: ANN401
+    here = await Here(**how).start()
+    made = Bed(here, seen or live(), labelled=labelled)
+    here.read(rows(number), COLUMNS)
+    await here.ask_twice()
+    made.has(*(owned(f"T{n:03}", labelled=labelled) for n in range(number)))
+    return made
+
+
+# --- what there is ---
+
+
+def test_an_application_that_no_applicationset_owns_is_none_of_ours() -> None:
+    assert application({"metadata": {"name": "a"}}) is None
+    assert application({"metadata": {"name": "a", "ownerReferences": [{"kind": "AppProject", "uid": "x"}]}}) is None
+
+
+async def test_applications_are_counted_by_what_argo_cd_says_of_them() -> None:
+    made = await bed(5)
+    made.becomes("T000", sync="OutOfSync", health="Degraded")
+    made.becomes("T001", is_being_deleted=True)
+    made.becomes("T002", owner="another")
+    made.goes("T003")
+    await made.whereabouts.look()
+
+    assert made.whereabouts.by_application_set == {"prod": States(3, 1, 1, 1, 1)}
+
+
+async def test_while_applications_cannot_be_seen_nothing_is_told_of_them() -> None:
+    made = await bed(5)
+    made.inventory._lost(ClusterDenied(), "argocd", is_first=True)
+
+    assert made.whereabouts.by_application_set == {}
+    assert await made.whereabouts.of_tenant("T000") is None
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+async def test_the_applications_of_a_tenant_are_found_by_label_or_by_name(*, labelled: bool) -> None:
+    made = await bed(5, labelled=labelled)
+
+    [found] = await made.whereabouts.of_tenant("T003") or ()
+
+    assert found.name == owned("T003", labelled=labelled).name
+    assert (found.sync, found.health, found.being_deleted) == ("Synced", "Healthy", False)
+    assert await made.whereabouts.of_tenant("nobody") == []
+
+
+# --- deletions that nobody asked for ---
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+async def test_an_application_of_an_answered_tenant_that_is_being_deleted_is_told_of_until_it_is_back(
+    *, labelled: bool
+) -> None:
+    made = await bed(labelled=labelled)
+    assert await made.deleting() == []
+    made.becomes("T003", is_being_deleted=True)
+
+    assert await made.deleting() == ["T003"]
+    assert await made.deleting() == ["T003"]
+    assert made.here.seen.events.count("deletion_began") == 1
+    made.goes("T003")
+    assert await made.deleting() == []
+    assert made.here.seen.events.count("deletion_ended") == 1
+
+
+async def test_deletions_are_in_the_history_by_name_and_nowhere_else() -> None:
+    made = await bed()
+    made.becomes("T003", is_being_deleted=True)
+    await made.deleting()
+    await made.here.say.freeze(None, Speaker("me", "why"))
+
+    events = await made.here.ledger.events(EventQuery(SetName("argocd", "prod")))
+
+    [event] = [one for one in events if one.kind is EventKind.DELETION_BEGAN]
+    assert event.tenants == ("T003",)
+
+
+async def test_the_application_of_who_was_let_go_is_deleted_in_silence() -> None:
+    made = await bed()
+    made.here.settle(rows(99))
+    assert len(await made.here.ask()) == 99
+    made.becomes("T099", is_being_deleted=True)
+
+    assert await made.deleting() == []
+
+
+async def test_an_application_under_an_older_name_is_deleted_in_silence() -> None:
+    made = await bed(labelled=True)
+    made.inventory._take("argocd", owned("T003", labelled=True, name="older", is_being_deleted=True))
+
+    assert await made.deleting() == []
+
+
+async def test_an_application_of_which_nobody_knows_whose_it_is_is_told_of_to_nobody() -> None:
+    made = await bed(seen=live("{{ .tenant | sha256sum }}"))
+    made.becomes("T003", is_being_deleted=True)
+
+    assert await made.deleting() == []
+
+
+# --- removals that argo cd has yet to carry out ---
+
+
+def removed(made: Bed, number: int) -> list[dict[str, object]]:
+    return rows(100)[:-number]
+
+
+async def leave(made: Bed, number: int) -> int:
+    """Let the rows of the last so many go, in all, and return how many are answered."""
+    made.here.settle(removed(made, number))
+    return len(await made.here.ask())
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+async def test_a_removal_counts_beyond_its_window_until_argo_cd_carries_it_out(*, labelled: bool) -> None:
+    made = await bed(labelled=labelled, policy=policy(limits=LIMITS[:1]))
+    assert await leave(made, 5) == 95
+    made.here.clock.pass_by(hours=10)
+    assert await leave(made, 6) == 95, "the controller is stuck"
+
+    for n in range(95, 100):
+        made.becomes(f"T{n:03}", is_being_deleted=True)
+    await made.here.say.approve(Subject("prod", tenants=["T094"]), Speaker("me", "why"))
+    assert await leave(made, 6) == 94
+    assert await leave(made, 8) == 92
+
+
+async def test_where_argo_cd_never_deletes_a_removal_counts_for_its_window_alone() -> None:
+    made = await bed(seen=live(NAMED, applicationsSync="create-update"), policy=policy(limits=LIMITS[:1]))
+    assert await leave(made, 5) == 95
+    made.here.clock.pass_by(hours=10)
+
+    assert await leave(made, 7) == 93
+
+
+async def test_without_applications_to_be_seen_a_removal_counts_for_its_window_alone() -> None:
+    made = await bed(policy=policy(limits=LIMITS[:1]))
+    made.has()
+    assert await leave(made, 5) == 95
+    made.here.clock.pass_by(hours=10)
+
+    assert await leave(made, 7) == 93
+
+
+async def test_a_removal_that_stands_counts_again_after_a_restart() -> None:
+    made = await bed(policy=policy(limits=(*LIMITS[:1], LIMITS[2])))
+    assert await leave(made, 5) == 95
+    made.here.clock.pass_by(hours=10)
+    again = Bed(await made.here.restarted(), live(), labelled=False)
+    again.has(*(owned(f"T{n:03}") for n in range(100)))
+    again.here.read(removed(again, 5), COLUMNS)
+    await again.here.ask()
+
+    assert await leave(again, 6) == 95
