@@ -36,6 +36,7 @@ def changes() -> dict[str, dict[str, object]]:
     """Return changes that nobody but people may make."""
     return {
         "the spec": {"spec": {"goTemplate": False}},
+        "what no schema describes": {"spec": {"generators": [elements({"tenant": "b"})]}},
         "a label": {"metadata": {"labels": {"team": "x"}}},
         "another annotation": {"metadata": {"annotations": {"notes": "x"}}},
         "an annotation that goes": {"metadata": {"annotations": {"owner": None}}},
@@ -66,13 +67,16 @@ def test_tenantrys_own_account_may_refresh_an_applicationset_and_change_nothing_
         lambda: rights.client.deletecollection(ApplicationSet),
         lambda: rights.client.create(codecs.from_dict({**made, "metadata": {"name": "another"}})),
         lambda: rights.client.replace(codecs.from_dict({**made, "metadata": {"name": NAME}})),
-        lambda: list(rights.client.list(Application)),
+        lambda: rights.client.patch(Application, "a", {"metadata": {"labels": {"x": "y"}}}, patch_type=PatchType.MERGE),
+        lambda: rights.client.delete(Application, "a"),
+        lambda: rights.client.get(Application, "a"),
         lambda: list(rights.client.list(Secret)),
         lambda: list(rights.client.list(ApplicationSet, namespace="*")),
     ):
         with pytest.raises(ApiError) as refused:
             forbidden()
         assert refused.value.status.code == 403
+    assert [found["metadata"]["name"] for found in rights.client.list(Application)] == ["a"]
 
     asked = passes(argocd)
     asyncio.run(refreshed(rights, argocd.namespace, "x-1"))

@@ -379,6 +379,11 @@ def _print_limits(limits: Sequence[dict[str, Any]]) -> None:
     for one in limits:
         hours = one["window_seconds"] / 3600
         click.echo(f"Left within {hours:g} h: {one['lost']} of {one['of']}, where {one['allowed']} may.")
+        if one.get("standing"):
+            click.echo(
+                f"  {one['standing']} of them left before, and Argo CD has yet to delete their Applications: see "
+                "whether its controller works."
+            )
 
 
 def _print_freeze(word: dict[str, Any] | None, whose: str) -> None:

@@ -92,6 +92,9 @@ class Asked:
     is_live: bool = False
     """Whether that is so now, and not only remembered."""
 
+    standing: frozenset[Loss] = frozenset()
+    """Removals that Argo CD has yet to carry out."""
+
     application_of: Callable[[bytes], str] = lambda _: ""
     """Tells the name of a parameter set's Application; empty where that is not known."""
 
@@ -202,5 +205,5 @@ def sized(ledger: SetLedger, policy: Policy, asked: Asked) -> SetLedger:
     """Return a ledger that knows how large its ApplicationSet is now, and nothing that no window needs."""
     oldest = asked.now - policy.longest
     sizes = with_size(ledger.sizes, asked.now, present(ledger, asked), oldest)
-    losses = tuple(loss for loss in ledger.losses if loss.at > oldest)
+    losses = tuple(loss for loss in ledger.losses if loss.at > oldest or loss in asked.standing)
     return msgspec.structs.replace(ledger, sizes=sizes, losses=losses)

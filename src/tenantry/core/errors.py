@@ -153,6 +153,16 @@ class EditedInput(TenantryError):
     )
 
 
+class UnknownApplications(TenantryError):
+    """An ApplicationSet owns Applications that are no tenant's: what it was answered is forgotten, or never known."""
+
+    remedy = (
+        "Give tenantry its state back, or the database that the tenants are in. If they may be deleted, approve that: "
+        "`tenantry guard approve APPLICATIONSET --input` with that name; `tenantry guard history APPLICATIONSET` lists "
+        "them."
+    )
+
+
 class NoSuchApplicationSet(RequestRefused):
     """The guard knows of no ApplicationSet by this name."""
 

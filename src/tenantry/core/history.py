@@ -36,6 +36,9 @@ class EventKind(StrEnum):
     """The Application of a tenant that was answered is being deleted."""
 
     DELETION_ENDED = "deletion ended"
+    UNRECOGNISED = "applications unknown"
+    """An ApplicationSet was not answered, since it owns Applications that nobody knows of: those named."""
+
     EDITED = "input edited"
     """What an ApplicationSet was answered went over to the other input that its only generator asks for now."""
 

@@ -183,6 +183,12 @@ class SetLedger(msgspec.Struct, frozen=True):
     additions: int = 0
     """Tenants that came since somebody was held."""
 
+    strays: tuple[str, ...] = ()
+    """Applications that it owns, of which nobody knew and somebody said that they may go."""
+
+    unrecognised: str = ""
+    """What those are called that were found last, and of which nobody knew."""
+
     spec: Spec | None = None
     """What was known of it in the cluster when it was answered last; None where that never was."""
 

@@ -129,6 +129,7 @@ class Circumstances:
             lens_at=lambda read: self._lens_at(key, read),
             spec=known.spec,
             is_live=known.is_live,
+            standing=self._ledger.source.standing,
             application_of=known.spec.application_of if known.spec else lambda _: "",
             sight=self.sight(key.set_name, key.input),
             count=lambda given, released: self.count(key.set_name, given, released),

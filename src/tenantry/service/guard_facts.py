@@ -65,6 +65,9 @@ class LimitFact:
     of: int
     """How many there were when the window began."""
 
+    standing: int
+    """Of those lost, how many left before the window, and have an Application still: Argo CD has yet to delete it."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputFact:

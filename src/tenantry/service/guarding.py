@@ -28,6 +28,7 @@ from tenantry.service.foreseeing import Foreseeing
 from tenantry.service.keys import Key, Keys, KnownSet, input_of
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
+from tenantry.service.recognising import Owned, Recognising
 from tenantry.service.releasing import events_of, told_of
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.specs import Specs
@@ -85,6 +86,7 @@ class Guarding:
         self._circumstances = Circumstances(
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
         )
+        self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
         self.watching.sight, self.watching.identity = self._circumstances.sight, self._circumstances.identity
         self.foreseeing = Foreseeing(
             answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require
@@ -115,7 +117,7 @@ class Guarding:
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
-        """Return the answer; raises NotReady, RequestRefused, EditedInput or InvalidAnswer."""
+        """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
         self._ledger.require()
         await self._ledger.confirm()
         snapshot = self._snapshots.fresh()
@@ -138,6 +140,7 @@ class Guarding:
             question = self._answering.question(request, snapshot)
             if not snapshot.complete and given not in self._ledger.own(name).baselines:
                 raise last_good_unknown(snapshot)
+            await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
             if self._editing.is_preview(name, given):
                 return Reply(await self._answering.of(question), NEVER_AGAIN)
             return await self._answered(Request(of, key, question, read))
@@ -288,9 +291,10 @@ class Guarding:
         self._keys.spoken(name)
         self.foreseeing.wake()
 
-    def look_by(self, specs: Specs) -> None:
-        """Judge by what ApplicationSets are in the cluster."""
+    def look_by(self, specs: Specs, owned: Owned | None = None) -> None:
+        """Judge by what ApplicationSets are in the cluster, and by what they own."""
         self._editing.specs = self._circumstances.specs = specs
+        self._recognising.owned = owned
 
     def spec_changed(self, application_set: str) -> None:
         """Make void what was answered to ApplicationSets of a name: they may take something else of it now."""

@@ -79,6 +79,9 @@ class KnownSet:
     version: int = 0
     """Grows when somebody says something about it."""
 
+    recognised: str = ""
+    """The origin of the rows with which it was compared with what it owns in the cluster."""
+
     def in_step_with(self, key: Key) -> Collection[Input]:
         """Return the other inputs that were asked for since the poll before the last one of `key`."""
         return [

@@ -143,9 +143,13 @@ class Regarding:
         for limit in self._policy.limits:
             seconds = limit.window.total_seconds()
             lost = [loss for loss in losses if loss.at > now - seconds]
+            standing = [loss for loss in losses if loss.at <= now - seconds and loss in self._ledger.source.standing]
+            lost += standing
             size = size_at(sizes, now - seconds, present)
             number = len({loss.tenant for loss in lost}) if distinct else len(lost)
-            found.append(LimitFact(seconds, number, max(limit.min, size * limit.max_percent // 100), size))
+            found.append(
+                LimitFact(seconds, number, max(limit.min, size * limit.max_percent // 100), size, len(standing))
+            )
         return found
 
 

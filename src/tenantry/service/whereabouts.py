@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 
@@ -114,6 +114,17 @@ class Whereabouts:
             if name.application_set == live.name.application_set:
                 for baseline in own.baselines.values():
                     yield from baseline.released.items()
+
+    def owned_by(self, application_set: str) -> Collection[Application] | None:
+        """Return all that the ApplicationSets of a name own, where Argo CD may delete it; None if that is not seen."""
+        found: list[Application] = []
+        for live in self._following.live:
+            if live.name.application_set == application_set and live.deletes:
+                owned = self.inventory.owned(live)
+                if owned is None:
+                    return None
+                found += owned.values()
+        return found
 
     # --- removals that Argo CD has yet to carry out ----------------------------------------------------------------
 

@@ -38,6 +38,7 @@ STATUSES: dict[type[errors.TenantryError], int] = {
     errors.MethodNotAllowed: 405,
     errors.RequestTooSlow: 408,
     errors.EditedInput: 409,
+    errors.UnknownApplications: 409,
     errors.AnotherHold: 409,
     errors.BodyTooLarge: 413,
     errors.HeadersTooLarge: 431,

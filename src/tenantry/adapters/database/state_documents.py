@@ -36,6 +36,8 @@ class SetDocument(msgspec.Struct, omit_defaults=True):
     pins: dict[str, Word] = {}
     freeze: Word | None = None
     additions: int = 0
+    strays: tuple[str, ...] = ()
+    unrecognised: str = ""
     spec: Spec | None = None
 
 
@@ -61,6 +63,8 @@ def set_document(ledger: SetLedger) -> str:
         dict(ledger.pins),
         ledger.freeze,
         ledger.additions,
+        ledger.strays,
+        ledger.unrecognised,
         ledger.spec,
     )
     return _ENCODER.encode(document).decode()
@@ -85,6 +89,8 @@ def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> 
         pins=found.pins,
         freeze=found.freeze,
         additions=found.additions,
+        strays=found.strays,
+        unrecognised=found.unrecognised,
         spec=found.spec,
     )
 

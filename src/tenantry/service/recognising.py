@@ -1,0 +1,122 @@
+"""Recognising an ApplicationSet: what it owns in the cluster is compared with what is known, before it is answered.
+
+Once for each start, and again when the tenants come from elsewhere. A ledger that was lost, restored, or is another one
+would let go whoever it does not know, and no rule of the guard could see that anybody left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tenantry.core.application import Application
+from tenantry.core.errors import RequestRefused
+from tenantry.core.history import Event, EventKind
+from tenantry.core.ledger import SetName
+from tenantry.core.selection import parse_selection
+from tenantry.core.sight import Sight
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.spec import Spec
+from tenantry.core.strays import digest_of_strays, refusal, strays_among
+from tenantry.core.whereabouts import Marks, marks_of
+from tenantry.service.answering import Answering
+from tenantry.service.circumstances import Circumstances
+from tenantry.service.driving import driven
+from tenantry.service.keys import KnownSet, parameters_of
+from tenantry.service.ledger import Ledger
+from tenantry.service.state import EventQuery, SetChange
+
+
+class Owned(Protocol):
+    """Who sees what ApplicationSets own."""
+
+    def owned_by(self, application_set: str) -> Collection[Application] | None:
+        """Return all that the ApplicationSets of a name own, where Argo CD may delete it; None if that is not seen."""
+        ...
+
+
+class Recognising:
+    """Compares ApplicationSets with what is known of them."""
+
+    def __init__(
+        self, answering: Answering, ledger: Ledger, circumstances: Circumstances, label_of: Callable[[str], str]
+    ) -> None:
+        """Know what `ledger` remembers; nothing of the cluster yet."""
+        self._answering = answering
+        self._ledger = ledger
+        self._circumstances = circumstances
+        self._label_of = label_of
+        self.owned: Owned | None = None
+
+    async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
+        """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises StateError."""
+        spec = self._circumstances.specs.of(name)
+        if self.owned is None or spec is None or of.recognised == origin:
+            return
+        owned = self.owned.owned_by(name.application_set)
+        if owned is None:
+            return
+        if owned:
+            await self._compare(name, spec, owned, snapshot)
+        of.recognised = origin
+
+    async def _compare(self, name: SetName, spec: Spec, owned: Collection[Application], snapshot: Snapshot) -> None:
+        known = dict(self._known(name, spec, snapshot))
+        marks = await driven(marks_of(known.items(), self._label_of, [spec.name] if spec.name.text else []))
+        strays = strays_among(owned, marks, len(known))
+        own = self._ledger.own(name)
+        strays = [one for one in strays if one not in own.strays]
+        if strays:
+            strays = await self._without_those_who_left(name, owned, strays)
+        if error := refusal(own, strays, self._ledger.now()):
+            await self._note(name, strays)
+            raise error
+        if strays:
+            after = msgspec.structs.replace(own, strays=(*own.strays, *strays))
+            await self._ledger.write(SetChange(name, after), self._ledger.generation)
+
+    def _known(self, name: SetName, spec: Spec, snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+        """Give whoever has a place in an answer: by the rows, or because it was answered."""
+        for generator in spec.generators:
+            sight = Sight([generator.layers])
+            for tenant, encoded in self._selected(name, generator.asks if generator.is_exact else None, snapshot):
+                if sight.sees(encoded):
+                    yield tenant, encoded
+        for given, baseline in self._ledger.own(name).known().items():
+            sight = self._circumstances.sight(name, given)
+            yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.sees(encoded))
+
+    def _selected(self, name: SetName, asks: str | None, snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+        """Give whom the rows give to an input, or anybody where that is not known before Argo CD has filled it."""
+        predicates = []
+        if asks is not None:
+            try:
+                selection = parse_selection(parameters_of(asks), snapshot.vocabulary, name.application_set)
+            except RequestRefused:
+                return
+            predicates = [clause.predicate() for clause in selection.clauses]
+        for tenant in snapshot.tenants.values():
+            if all(meets(tenant) for meets in predicates):
+                yield tenant.id, tenant.encoded
+
+    async def _without_those_who_left(
+        self, name: SetName, owned: Collection[Application], strays: Sequence[str]
+    ) -> Sequence[str]:
+        """Leave out the Applications of tenants who were let go, which Argo CD has yet to delete."""
+        left: dict[str, bytes] = {}
+        for event in await self._ledger.events(EventQuery(name)):
+            left.update(dict.fromkeys(event.left, b"{}"))
+        names = {loss.application for loss in self._ledger.own(name).losses}
+        labels = Marks({self._label_of(tenant): tenant for tenant in left}, {}, names_are_known=False)
+        gone = {one.name for one in owned if one.name in names or labels.tenant_of(one) is not None}
+        return [one for one in strays if one not in gone]
+
+    async def _note(self, name: SetName, strays: Sequence[str]) -> None:
+        """Write down, once, what it is that nobody knows of, so that people can look it up and say what may go."""
+        own, digest = self._ledger.own(name), digest_of_strays(strays)
+        if own.unrecognised != digest:
+            after = msgspec.structs.replace(own, unrecognised=digest)
+            event = Event(self._ledger.now(), EventKind.UNRECOGNISED, *name, tenants=tuple(strays), because=digest)
+            await self._ledger.write(SetChange(name, after), self._ledger.generation, events=[event])
