@@ -103,6 +103,8 @@ class Given:
     now: float
     before: Holds
     after: Holds
+    unseen: frozenset[str] = frozenset()
+    """Who is answered, and has no Application."""
 
     @cached_property
     def held(self) -> set[str]:
@@ -177,6 +179,9 @@ class Known:
     """Until when an input may be new."""
 
     pinned: set[str] = field(default_factory=set)
+    inputs_of_spec: frozenset[str] = frozenset()
+    """What it goes on asking for, as the cluster says."""
+
     frozen: bool = False
     came: int = 0
     """Tenants who came since somebody was held."""
@@ -230,7 +235,7 @@ class Known:
         return {
             tenant: one
             for one, before in self.answers.items()
-            if self.knows(one)
+            if self.knows(one) and one not in self.inputs_of_spec
             for tenant in before
             if (frozen or tenant in self.pinned or not self.is_approved(tenant, now))
             and not is_same(before, answer, tenant)
@@ -262,6 +267,7 @@ class Model:
         self.sets: dict[SetName, Known] = {}
         self.sizes: list[tuple[float, int]] = []
         self.reads: list[ReadOf] = []
+        self.inputs_of_specs: dict[SetName, frozenset[str]] = {}
         self.frozen = False
 
     @property
@@ -275,7 +281,7 @@ class Model:
         self.frozen = False
 
     def of(self, name: SetName) -> Known:
-        return self.sets.setdefault(name, Known())
+        return self.sets.setdefault(name, Known(inputs_of_spec=self.inputs_of_specs.get(name, frozenset())))
 
     def is_there(self, read: ReadOf, parameters: Mapping[str, object], tenant: str, item: Item) -> bool:
         """Tell whether a read found a tenant for an input, with the Application that it has."""

@@ -222,7 +222,8 @@ class Judge(Model):
 
     def _check_coming(self, before: Answer, kept: Sequence[str], given: Given, known: Known) -> None:
         """Whoever has a row comes at once, unless it may replace those who stay."""
-        new = [tenant for tenant in self._selected(given.parameters) if tenant not in before]
+        pinned = given.unseen & known.pinned
+        new = [one for one in self._selected(given.parameters) if one not in before and one not in pinned]
         came = [tenant for tenant in new if tenant in given.answer]
         waiting = [tenant for tenant in new if tenant not in given.answer]
         unapproved = [tenant for tenant in came if not known.is_approved(tenant, given.now)]

@@ -154,6 +154,17 @@ async def test_those_without_an_application_are_deleted_in_any_number() -> None:
     assert not here.own().holds
 
 
+async def test_who_has_no_application_is_renamed_freely() -> None:
+    here = await Here(policy=policy(identity=["region"])).start()
+    here.specs.put(plugin(ACTIVE))
+    here.read([*rows(10), *rows(90, "inactive", start=10)], COLUMNS)
+    await here.ask_twice()
+
+    here.read([*rows(10), *[{**row, "region": "us"} for row in rows(90, "inactive", start=10)]], COLUMNS)
+
+    assert sum(item["region"] == "us" for item in (await here.ask()).values()) == 90
+
+
 async def test_while_the_cluster_cannot_be_seen_they_count_as_everybody_else() -> None:
     here = await begun([*rows(10), *rows(90, "inactive", start=10)])
     here.specs.is_down = True
@@ -161,9 +172,19 @@ async def test_while_the_cluster_cannot_be_seen_they_count_as_everybody_else() -
     assert len(await after(here, rows(10))) == 100
 
 
-async def test_a_freeze_holds_them_too() -> None:
+async def test_a_freeze_holds_nobody_who_has_no_application() -> None:
     here = await begun([*rows(10), *rows(90, "inactive", start=10)])
     await here.say.freeze(None, ME)
+
+    assert len(await after(here, rows(9))) == 10
+
+
+async def test_who_was_held_while_the_cluster_could_not_be_seen_is_held_still() -> None:
+    here = await begun([*rows(10), *rows(90, "inactive", start=10)])
+    here.specs.is_down = True
+    await after(here, rows(10))
+    assert len(here.held()) == 90
+    here.specs.is_down = False
 
     assert len(await after(here, rows(10))) == 100
 

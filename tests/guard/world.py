@@ -12,15 +12,24 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import EditedInput, LastGoodIncomplete, NotReady, RequestRefused, StateUnwritable
+from tenantry.core.errors import (
+    EditedInput,
+    LastGoodIncomplete,
+    NotReady,
+    RequestRefused,
+    StateUnwritable,
+    UnknownApplications,
+)
 from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import SetName
 from tenantry.service.answering import Reply
+from tenantry.service.approving import Subject
 from tests.builders import columns_of
 from tests.fakes import FakeStore
+from tests.guard.cluster import InCluster
 from tests.guard.here import Here, policy
 from tests.guard.model import IDENTITY, Broken, Given, ReadOf
-from tests.guard.people import People
+from tests.guard.people import ME, People
 from tests.guard.reasons import Judge
 from tests.guard.requests import EDITED, REQUESTS, text_of
 
@@ -35,6 +44,8 @@ class Life(NamedTuple):
     many: int = 60
     mode: GuardMode = GuardMode.HOLD
     settle: float = 60.0
+    in_cluster: bool = False
+    """Whether the guard sees the ApplicationSets and their Applications."""
 
 
 LIVES = (
@@ -48,6 +59,10 @@ LIVES = (
     Life(2),
     Life(24, GuardMode.OBSERVE),
     Life(24),
+    Life(in_cluster=True),
+    Life(24, in_cluster=True),
+    Life(4, settle=0.0, in_cluster=True),
+    Life(24, GuardMode.UPSERT_ONLY, in_cluster=True),
 )
 
 
@@ -66,7 +81,10 @@ class World(People):
         self.silent: set[int] = set()
         self.prepared: dict[tuple[SetName, str], tuple[int, Reply]] = {}
         self.taken: list[tuple[str, int, int]] = []
+        self.cluster = InCluster() if how.in_cluster else None
         self.here = self.run(Here(self.policy).start())
+        if self.cluster is not None:
+            self.model.inputs_of_specs = self.cluster.appear_in(self.here)
         self.read(0, 0)
 
     def close(self) -> None:
@@ -185,7 +203,26 @@ class World(People):
                 raise Broken(f"{name} {given} is answered otherwise: {changed}; that was foreseen: {foreseen}")
 
     def ask_otherwise(self, a: int, b: int) -> None:
-        self._ask(*EDITED[a % len(EDITED)])
+        name, parameters = EDITED[a % len(EDITED)]
+        if self.cluster is not None and self.cluster.sees(name):
+            self._preview(name, parameters)
+        else:
+            self._ask(name, parameters)
+
+    def _preview(self, name: SetName, parameters: dict[str, object]) -> None:
+        """Ask for what no generator asks for: it is answered as the rows say, and nothing is remembered."""
+        before = self.here.own(name)
+        if not any(one in before.known() for one in self.model.inputs_of_specs[name]):
+            return  # Nobody could tell that it is one.
+        try:
+            reply = self.run(self.here.reply(parameters, name))
+        except (NotReady, UnknownApplications):
+            return
+        items = json.loads(reply.answer.body)["output"]["parameters"]
+        if {item["tenant"] for item in items} != set(self.model.read.selected(parameters)):
+            raise Broken("a preview was answered otherwise than rows say")
+        if self.here.own(name) is not before or reply.ticket.is_good():
+            raise Broken("a preview was remembered")
 
     def fall_silent(self, a: int, b: int) -> None:
         """From now on one input is not asked for: its generator was removed."""
@@ -215,6 +252,11 @@ class World(People):
             self.refusals += 1
             self.model.refused(*key, parameters, self.here.ledger.now())
             return
+        except UnknownApplications as error:
+            self.refusals += 1
+            assert self.cluster is not None
+            self.cluster.refused(name, error, self.model.read.rows, self.here.own(name))
+            return
         except (NotReady, RequestRefused):
             self.refusals += 1
             return
@@ -224,7 +266,14 @@ class World(People):
         answer = {item["tenant"]: item for item in json.loads(reply.answer.body)["output"]["parameters"]}
         after = dict(self.here.own(name).holds)
         now = self.here.ledger.now()
-        self.model.answered(Given(*key, parameters, answer, now, before, after), failing=failing)
+        unseen: frozenset[str] = frozenset()
+        if self.cluster is not None:
+            made = self.cluster.made_of(name, answer)
+            unseen, answer = frozenset(answer.keys() - made.keys()), made
+            parameters = self.cluster.as_seen(name, parameters)
+        self.model.answered(Given(*key, parameters, answer, now, before, after, unseen), failing=failing)
+        if self.cluster is not None:
+            self.cluster.answered(name, key[1], answer, self.model.read.rows)
         if not failing:
             self.prepared[key] = (self.model.read.number, reply)
 
@@ -253,6 +302,8 @@ class World(People):
         self.prepared.clear()
         self.here.clock.pass_by(seconds=1)
         self.here = self.run(self.here.restarted(**changed))
+        if self.cluster is not None:
+            self.cluster.appear_in(self.here)
         self.read(0, 0)
 
     def edit_configuration(self, a: int, b: int) -> None:
@@ -279,7 +330,22 @@ class World(People):
 
     def lose_the_ledger(self, a: int, b: int) -> None:
         self.model.forget()
+        if self.cluster is not None:
+            self.cluster.ledger_was_lost()
         self._restart(store=FakeStore())
+
+    def lose_the_ledger_and_some(self, a: int, b: int) -> None:
+        """A pod without a volume, on the night of a bad migration."""
+        self.delete_half(a, b)
+        self.lose_the_ledger(a, b)
+
+    def admit_strays(self, a: int, b: int) -> None:
+        """Say that Applications of which nobody knows may go."""
+        for name, digest in self.cluster.waiting() if self.cluster is not None else ():
+            subject = Subject(name.application_set, name.consumer, input=digest)
+            if self._said(lambda subject=subject: self.here.say.approve(subject, ME, 7200.0)):  # type: ignore[misc]
+                assert self.cluster is not None
+                self.cluster.admitted(name, digest)
 
     def fail_to_write(self, a: int, b: int) -> None:
         """One round of requests while the state cannot be written, after one in which it could."""
@@ -354,6 +420,8 @@ ACTIONS: dict[str, int] = {
     "another_database": 2,
     "restore_a_backup": 2,
     "lose_the_ledger": 1,
+    "lose_the_ledger_and_some": 1,
+    "admit_strays": 4,
     "fail_to_write": 2,
 }
 """Every kind of step, and how often a random walk takes it."""

@@ -88,6 +88,7 @@ class _Judgement:
                 tenant
                 for tenant in some
                 if (known := before.get(tenant)) is not asked.candidate[tenant]
+                and not (known is not None and tenant in self._own.pins)
                 and sight.sees(asked.candidate[tenant])
                 and (known is None or not sight.sees(known))
             ]
@@ -102,13 +103,16 @@ class _Judgement:
         asked = self._asked
         since = asked.absences.get(tenant)
         stays = tenant in asked.unreadable or tenant in self._own.pins
+        if not stays and self._has_no_application(tenant):
+            if asked.doubtful:
+                self._kept.add(tenant)
+            else:
+                self._leave(tenant, None)
+            return
         if not stays:
             self._absences[tenant] = since or asked.read
             if self._observes:
-                if self._has_no_application(tenant):
-                    self._leave(tenant, None)
-                else:
-                    self._wanting.append(tenant)
+                self._wanting.append(tenant)
                 return
         self._kept.add(tenant)
         if self._is_across_lenses(tenant, since):
@@ -148,15 +152,15 @@ class _Judgement:
             self._unsettled.append(tenant)
         elif self._frozen:
             self._hold((tenant,), Excess(Rule.FREEZE, _FROZEN))
-        elif word or self._has_no_application(tenant):
+        elif word:
             self._leave(tenant, word)
         else:
             self._wanting.append(tenant)
 
     def _has_no_application(self, tenant: str) -> bool:
-        """Tell whether Argo CD's own selector leaves a tenant out now: nobody loses anything by its removal."""
-        sight = self._asked.sight
-        return sight.is_current and not sight.sees(self._baseline.released[tenant])
+        """Tell whether Argo CD's own selector leaves out a tenant that is not held: its removal costs nothing."""
+        sight, is_held = self._asked.sight, (self._asked.input, tenant) in self._own.holds
+        return sight.is_current and not is_held and not sight.sees(self._baseline.released[tenant])
 
     def _all_have(self, others: Collection[Input], tenant: str) -> bool:
         return all(tenant in self._own.baselines[one].released for one in others)
@@ -324,7 +328,8 @@ class _Judgement:
         anybody = any(map(self._is_in_the_way, holds.values()))
         used = {tenant: msgspec.structs.replace(word, used=True) for tenant, word in self._dropped.items() if word}
         spent = self._spent(arrived, ended, holds)
-        spent.update(one for one in used if one in released and self._is_renamed_everywhere(one, released))
+        back = [one for one in used if one in released and asked.sight.sees(released[one])]
+        spent.update(one for one in back if self._is_renamed_everywhere(one, released))
         ledger = msgspec.structs.replace(
             own,
             baselines={**own.baselines, asked.input: baseline},

@@ -56,6 +56,8 @@ def _lost_with_the_others(own: SetLedger, source: SourceLedger, policy: Policy, 
             continue
         for tenants in sliced(list(baseline.released)):
             for tenant in tenants:
+                if asked.is_live and not asked.count(given, {tenant: baseline.released[tenant]}):
+                    continue
                 after = asked.candidate.get(tenant)
                 if after is not None and not asked.is_lost(baseline.released[tenant], after, policy.identity):
                     continue

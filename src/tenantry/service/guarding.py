@@ -248,6 +248,8 @@ class Guarding:
         key.note_request(self._clock.monotonic())
         key.allow_empty = this.question.selection.allow_empty
         key.difference = None
+        if decision.put or decision.dropped:
+            this.of.foreseen_anew()
         self._note_arrivals(this, decision)
         key.judged = decision.absences
         if is_doubtful(this.question.snapshot):

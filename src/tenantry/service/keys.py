@@ -82,6 +82,12 @@ class KnownSet:
     recognised: str = ""
     """The origin of the rows with which it was compared with what it owns in the cluster."""
 
+    def foreseen_anew(self) -> None:
+        """Have those looked at again who were found to differ: what another input was answered may change that."""
+        for key in self.keys.values():
+            if key.difference is not None:
+                key.is_due = True
+
     def in_step_with(self, key: Key) -> Collection[Input]:
         """Return the other inputs that were asked for since the poll before the last one of `key`."""
         return [

@@ -84,7 +84,11 @@ class Recognising:
             for tenant, encoded in self._selected(name, generator.asks if generator.is_exact else None, snapshot):
                 if sight.sees(encoded):
                     yield tenant, encoded
-        for given, baseline in self._ledger.own(name).known().items():
+        own = self._ledger.own(name)
+        known = own.known()
+        for given, baseline in own.baselines.items():
+            if given not in known and not spec.may_ask(given):
+                continue
             sight = self._circumstances.sight(name, given)
             yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.sees(encoded))
 
