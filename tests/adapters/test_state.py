@@ -35,7 +35,7 @@ from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Baseline, Hold, Loss, Rule, SetLedger, SetName, Size, Word
 from tenantry.core.live import LiveName
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, SetChange, Whole
-from tests.fakes import FakeStore
+from tests.fakes import FakeStore, spec_with
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Database, PostgresServer
 from tests.support.processes import free_port
@@ -50,9 +50,9 @@ RELEASED = {"acme": b'{"tenant":"acme"}', "Über/1": '{"tenant":"Über/1"}'.enco
 FULL = SetLedger(
     baselines={
         "{}": Baseline(RELEASED, "a.b.c", "layout", 10.5, 20.5, polled=True),
-        '{"region":"eu"}': Baseline({}, "a.b.d", "layout", 11.0, 12.0),
+        '{"region":"eu"}': Baseline({}, "a.b.d", "layout", 11.0, 12.0, edited=True),
     },
-    losses=(Loss("gone", "{}", 15.25),),
+    losses=(Loss("gone", "{}", 15.25, "app-gone"),),
     sizes=(Size(10.5, 3), Size(15.25, 2)),
     holds={("{}", "acme"): Hold("{}", "acme", Rule.LIMIT, 18.0, 7, "Too many.", "A read.")},
     approvals={"acme": Word("me", "left us", 19.0, 99.0, used=True)},
@@ -60,6 +60,9 @@ FULL = SetLedger(
     pins={"Über/1": Word("me", "audit", 19.0)},
     freeze=Word("me", "night", 19.5),
     additions=4,
+    strays=("app-older",),
+    unrecognised="0123456789",
+    spec=spec_with({"plugin": {}, "selector": {"matchLabels": {"status": "active"}}}),
 )
 
 

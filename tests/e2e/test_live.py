@@ -96,6 +96,14 @@ def test_check_and_status_tell_what_cannot_be_seen_through(
         return [one for one in json.loads(done.stdout)["findings"] if "ApplicationSet" in one["what"]]
 
     assert checked() == []
+    database.execute("INSERT INTO organization (tenant, status) VALUES ('kilo', 'active')")
+    argocd.eventually(lambda: name_of("kilo") in uids(argocd), what="The Application")
+    database.execute("UPDATE organization SET status = 'trial' WHERE tenant = 'kilo'")
+    [finding] = checked()
+    assert finding["level"] == "finding"
+    assert f"owns 1 of {ACTIVE + 1} Applications" in finding["what"]
+    assert name_of("kilo") in finding["what"]
+    database.execute("UPDATE organization SET status = 'active' WHERE tenant = 'kilo'")
     made = tutorial.application_set()
     made["metadata"]["name"] = "by-cluster"
     made["spec"]["generators"] = [

@@ -168,11 +168,13 @@ async def test_who_was_held_before_the_edit_is_held_after_it() -> None:
         await here.ask()
         here.clock.pass_by(seconds=61)
     assert len(here.held()) == 60
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.LIMIT}
     here.specs.put(plugin(status="active"))
 
     assert len(await here.ask({"status": "active"})) == 100
 
     assert len(here.held()) == 60
+    assert {hold.rule for hold in here.own().holds.values()} == {Rule.LIMIT}
 
 
 async def test_an_edit_survives_a_start_without_access_to_the_cluster() -> None:

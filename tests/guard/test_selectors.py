@@ -32,6 +32,10 @@ def rows(number: int, status: str = "active", start: int = 0) -> Rows:
     return [{"tenant": f"t{n:03}", "status": status, "region": "eu"} for n in range(start, start + number)]
 
 
+def rules(here: Here) -> set[Rule]:
+    return {hold.rule for hold in here.own().holds.values()}
+
+
 def with_status(some: Rows, status: str) -> Rows:
     return [{**row, "status": status} for row in some]
 
@@ -143,6 +147,17 @@ async def test_limits_count_of_those_alone_who_have_an_application() -> None:
 
     assert active(answered) == 10
     assert here.ledger.source.present == 10
+
+
+async def test_limits_of_one_applicationset_count_so_too_where_others_have_everybody() -> None:
+    here = await begun([*rows(10), *rows(990, "inactive", start=10)])
+    await here.ask_twice(name="everybody")
+
+    answered = await after(here, [*rows(3), *rows(997, "inactive", start=3)])
+
+    assert active(answered) == 10
+    assert here.ledger.source.present == 1000
+    assert rules(here) == {Rule.LIMIT}
 
 
 async def test_those_without_an_application_are_deleted_in_any_number() -> None:

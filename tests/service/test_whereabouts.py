@@ -130,6 +130,14 @@ async def test_while_applications_cannot_be_seen_nothing_is_told_of_them() -> No
     assert await made.whereabouts.of_tenant("T000") is None
 
 
+async def test_an_edited_template_is_told_of_before_it_renames_everything() -> None:
+    made = await bed(5)
+    assert await made.whereabouts.unmatched(live()) == 0
+
+    assert await made.whereabouts.unmatched(live("other-{{ .tenant | lower }}")) == 5
+    assert await made.whereabouts.unmatched(live("other-{{ .tenant }}", applicationsSync="create-update")) is None
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 async def test_the_applications_of_a_tenant_are_found_by_label_or_by_name(*, labelled: bool) -> None:
     made = await bed(5, labelled=labelled)

@@ -187,7 +187,7 @@ async def _of_cluster(settings: Settings, snapshot: Snapshot | None) -> list[Fin
             cluster,
             kubernetes.namespaces,
             kubernetes.plugin_configmaps,
-            snapshot.mapping.names if snapshot else None,
+            snapshot,
         )
     finally:
         await cluster.close()

@@ -89,6 +89,11 @@ def _lines_of_applications(one: Mapping[str, Any]) -> list[str]:
             f"warning: {states['served_being_deleted']} tenants of {name} are answered, and their Applications are "
             "being deleted."
         )
+    if one["unmatched"]:
+        lines.append(
+            f"warning: {one['unmatched']} Applications of {name} are nobody's who is answered, as its template names "
+            "them now: the next pass deletes them."
+        )
     return lines
 
 

@@ -303,7 +303,7 @@ class _Judgement:
         asked, before = self._asked, self._baseline
         put: dict[str, bytes] = {}
         released = dict(asked.candidate)
-        for tenant in waiting - before.released.keys():
+        for tenant in waiting:
             del released[tenant]
         # Who comes by what they have now, and not by being there at all, stays without an Application.
         self._kept |= waiting & before.released.keys()

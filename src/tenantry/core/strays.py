@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
 
 from tenantry.core.application import Application
 from tenantry.core.asking import input_digest
-from tenantry.core.errors import UnknownApplications
+from tenantry.core.errors import RequestRefused, UnknownApplications
 from tenantry.core.ledger import SetLedger
+from tenantry.core.selection import parse_selection
+from tenantry.core.sight import Sight
+from tenantry.core.snapshot import Snapshot
+from tenantry.core.spec import Generator, Spec
+from tenantry.core.tenant import Tenant
 from tenantry.core.whereabouts import Marks
 
 
@@ -24,6 +31,31 @@ def strays_among(owned: Collection[Application], marks: Marks, known: int) -> Se
     if len(dark) > known - len(found):
         strays += dark
     return sorted(strays)
+
+
+def with_a_place(spec: Spec, snapshot: Snapshot, application_set: str) -> Iterator[tuple[str, bytes]]:
+    """Give whom the rows give an Application by some generator, with their parameter sets.
+
+    Of a generator whose input is known only when Argo CD has filled it, that may be anybody.
+    """
+    for generator in spec.generators:
+        sight = Sight([generator.layers])
+        for tenant in _selected(generator, snapshot, application_set):
+            if sight.sees(tenant.encoded):
+                yield tenant.id, tenant.encoded
+
+
+def _selected(generator: Generator, snapshot: Snapshot, application_set: str) -> Iterator[Tenant]:
+    if not generator.is_exact:
+        yield from snapshot.tenants.values()
+        return
+    try:
+        asked = msgspec.json.decode(generator.asks, type=dict[str, object])
+        selection = parse_selection(asked, snapshot.vocabulary, application_set)
+    except RequestRefused:
+        return
+    predicates = [clause.predicate() for clause in selection.clauses]
+    yield from (one for one in snapshot.tenants.values() if all(meets(one) for meets in predicates))
 
 
 def refusal(own: SetLedger, strays: Sequence[str], now: float) -> UnknownApplications | None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
+from tenantry.core.application import Application
 from tenantry.core.columns import Kind, looks_secret
 from tenantry.core.errors import ClusterError, SourceError, shortened
 from tenantry.core.fields import Naming
 from tenantry.core.gaps import Gap, gaps_of
 from tenantry.core.layout import dotted
-from tenantry.core.live import LiveSet
+from tenantry.core.live import LiveSet, spec_of
 from tenantry.core.mapping import TableShape
 from tenantry.core.snapshot import Snapshot
+from tenantry.core.steps import at_once
+from tenantry.core.strays import strays_among, with_a_place
 from tenantry.core.tenant import Unusable
-from tenantry.service.following import Cluster, Listed
+from tenantry.core.whereabouts import marks_of
+from tenantry.service.following import Applications, Cluster, Listed
 from tenantry.service.ports import TenantSource
 from tenantry.service.refreshing import read_snapshot
+
+T = TypeVar("T")
 
 _LONGEST_NAME_OF_THE_TUTORIAL = 53
 _MOST_SHOWN = 10
@@ -43,33 +50,68 @@ async def check_cluster(
     cluster: Cluster,
     namespaces: Sequence[str],
     config_maps: Collection[str] | None,
-    fields: Collection[str] | None,
+    snapshot: Snapshot | None,
 ) -> list[Finding]:
-    """Look once at the ApplicationSets that use a plugin by `config_maps`, or by any for None.
+    """Look once at the ApplicationSets that use a plugin by `config_maps`, or by any for None, and at what they own.
 
-    Without `fields`, which every parameter set has, what depends on them is not looked at.
+    Without a snapshot, what depends on the rows is not looked at.
     """
+    fields = None if snapshot is None else snapshot.mapping.names
     findings: list[Finding] = []
     seen = 0
     for namespace in namespaces:
         try:
-            async with asyncio.timeout(_LOOK), aclosing(cluster.watch(namespace)) as watched:
-                first = await anext(watched)
+            first = await _first_of(cluster.watch(namespace))
         except ClusterError as error:
             findings.append(Finding(f"In namespace {namespace}: {error.what}", error.advice))
             continue
-        except TimeoutError:
-            findings.append(Finding(f"In namespace {namespace}: the API server does not answer.", _REACH))
-            continue
+        owned: Sequence[Application] = ()
+        try:
+            applications = await _first_of(cluster.applications(namespace))
+            owned = applications.found if isinstance(applications, Applications) else ()
+        except ClusterError as error:
+            findings.append(
+                Finding(f"Applications in namespace {namespace} cannot be seen: {error.what}", error.advice)
+            )
         assert isinstance(first, Listed)  # noqa: S101 -- what a watch begins with
         for live in sorted(first.sets, key=lambda one: one.name):
             if (ours := live.asking(config_maps)) is not None:
                 seen += 1
                 findings += [_of_gap(ours, gap) for gap in gaps_of(ours, fields)]
+                if snapshot is not None:
+                    findings += _of_strays(ours, owned, snapshot)
     if not seen and not findings:
         where = ", ".join(namespaces)
         findings.append(Finding(f"No ApplicationSet in {where} uses tenantry.", _NOBODY, note=True))
     return findings
+
+
+async def _first_of(watch: AsyncGenerator[T, None]) -> T:
+    """Return what a watch begins with; raises ClusterError."""
+    try:
+        async with asyncio.timeout(_LOOK), aclosing(watch) as watched:
+            return await anext(watched)
+    except TimeoutError:
+        raise ClusterError("The Kubernetes API server does not answer.") from None
+
+
+def _of_strays(live: LiveSet, applications: Sequence[Application], snapshot: Snapshot) -> Iterator[Finding]:
+    """Find Applications that no row would keep: with an empty state the ApplicationSet would not be answered."""
+    owned = [one for one in applications if one.owner == live.uid]
+    if not owned or not live.deletes:
+        return
+    spec = spec_of(live.plugins)
+    known = dict(with_a_place(spec, snapshot, live.name.application_set))
+    templates = [spec.name] if spec.name.text else []
+    marks = at_once(marks_of(known.items(), snapshot.mapping.shape.naming.label_of, templates))
+    if strays := strays_among(owned, marks, len(known)):
+        shown = ", ".join(strays[:_MOST_SHOWN]) + (", …" if len(strays) > _MOST_SHOWN else "")
+        yield Finding(
+            f"ApplicationSet {live.name.application_set!r} in {live.name.namespace} owns {len(strays)} of {len(owned)} "
+            f"Applications that are no tenant's, by the rows and as its template names them: {shown}.",
+            "They go with the answer that leaves those tenants out, as far as the guard lets them; where it remembers "
+            "nothing, the ApplicationSet is not answered. See whether this is the right database, and the template.",
+        )
 
 
 def _of_gap(live: LiveSet, gap: Gap) -> Finding:
@@ -78,7 +120,6 @@ def _of_gap(live: LiveSet, gap: Gap) -> Finding:
 
 
 _LOOK = 30.0
-_REACH = "Check that this machine reaches the API server of kubernetes.kubeconfig."
 _NOBODY = "If one should, compare kubernetes.namespaces and kubernetes.plugin_configmaps with it."
 
 

@@ -12,19 +12,16 @@ from typing import Protocol
 import msgspec
 
 from tenantry.core.application import Application
-from tenantry.core.errors import RequestRefused
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import SetName
-from tenantry.core.selection import parse_selection
-from tenantry.core.sight import Sight
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.spec import Spec
-from tenantry.core.strays import digest_of_strays, refusal, strays_among
+from tenantry.core.strays import digest_of_strays, refusal, strays_among, with_a_place
 from tenantry.core.whereabouts import Marks, marks_of
 from tenantry.service.answering import Answering
 from tenantry.service.circumstances import Circumstances
 from tenantry.service.driving import driven
-from tenantry.service.keys import KnownSet, parameters_of
+from tenantry.service.keys import KnownSet
 from tenantry.service.ledger import Ledger
 from tenantry.service.state import EventQuery, SetChange
 
@@ -79,11 +76,7 @@ class Recognising:
 
     def _known(self, name: SetName, spec: Spec, snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
         """Give whoever has a place in an answer: by the rows, or because it was answered."""
-        for generator in spec.generators:
-            sight = Sight([generator.layers])
-            for tenant, encoded in self._selected(name, generator.asks if generator.is_exact else None, snapshot):
-                if sight.sees(encoded):
-                    yield tenant, encoded
+        yield from with_a_place(spec, snapshot, name.application_set)
         own = self._ledger.own(name)
         known = own.known()
         for given, baseline in own.baselines.items():
@@ -91,19 +84,6 @@ class Recognising:
                 continue
             sight = self._circumstances.sight(name, given)
             yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.sees(encoded))
-
-    def _selected(self, name: SetName, asks: str | None, snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
-        """Give whom the rows give to an input, or anybody where that is not known before Argo CD has filled it."""
-        predicates = []
-        if asks is not None:
-            try:
-                selection = parse_selection(parameters_of(asks), snapshot.vocabulary, name.application_set)
-            except RequestRefused:
-                return
-            predicates = [clause.predicate() for clause in selection.clauses]
-        for tenant in snapshot.tenants.values():
-            if all(meets(tenant) for meets in predicates):
-                yield tenant.id, tenant.encoded
 
     async def _without_those_who_left(
         self, name: SetName, owned: Collection[Application], strays: Sequence[str]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tenantry.core.errors import ClusterError, NotReady
 from tenantry.core.gaps import gaps_of
 from tenantry.core.ledger import SetLedger, SetName
+from tenantry.core.live import LiveName
 from tenantry.service.facts import SnapshotFacts
 from tenantry.service.feeding import Feeder
 from tenantry.service.ledger import Ledger, held_in
@@ -74,6 +75,12 @@ class SetStatus:
     states: States | None
     """Of its Applications; null while they cannot be seen."""
 
+    unmatched: int | None
+    """Applications of it that are no answered tenant's, as its template names them now: the next pass deletes them.
+
+    Null while that cannot be seen, and where Argo CD deletes none.
+    """
+
 
 @dataclass(frozen=True, slots=True)
 class StatusFacts:
@@ -120,7 +127,7 @@ class Status:
         self._nudger = nudger
         self._whereabouts = whereabouts
 
-    def facts(self) -> StatusFacts:
+    async def facts(self) -> StatusFacts:
         """Return how it stands now."""
         problem, snapshot = None, None
         try:
@@ -137,8 +144,16 @@ class Status:
             feed=None if feeder is None else FeedStatus(feeder.name, feeder.is_heard),
             cluster=None if nudger is None else _namespaces(nudger),
             applications_problem=self._applications_problem(),
-            application_sets=self._sets(),
+            application_sets=[await self._with_unmatched(one) for one in self._sets()],
         )
+
+    async def _with_unmatched(self, one: SetStatus) -> SetStatus:
+        """Compare what an ApplicationSet owns with what it is answered."""
+        if self._nudger is None or self._whereabouts is None or one.namespace is None:
+            return one
+        named = LiveName(one.namespace, one.application_set)
+        live = next((live for live in self._nudger.following.live if live.name == named), None)
+        return one if live is None else replace(one, unmatched=await self._whereabouts.unmatched(live))
 
     def _applications_problem(self) -> str | None:
         if self._whereabouts is None:
@@ -189,6 +204,7 @@ def _set_status(
         problem=None if told is None else told.live.failure,
         gaps=[] if told is None else [gap.what for gap in gaps_of(told.live, fields)],
         states=states,
+        unmatched=None,
     )
 
 
@@ -207,4 +223,5 @@ def _without_ledger(told: Told, fields: Collection[str] | None, states: States |
         problem=live.failure,
         gaps=[gap.what for gap in gaps_of(live, fields)],
         states=states,
+        unmatched=None,
     )

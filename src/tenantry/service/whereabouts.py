@@ -12,6 +12,7 @@ from tenantry.core.application import Application
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Loss, SetName
 from tenantry.core.live import LiveName, LiveSet
+from tenantry.core.strays import strays_among
 from tenantry.core.template_names import NameTemplate
 from tenantry.core.whereabouts import Marks, marks_of
 from tenantry.service.driving import driven
@@ -79,6 +80,15 @@ class Whereabouts:
         deleting = sum(one.is_being_deleted for one in owned.values())
         alarming = len(self.served_deleting.get(live.name, ()))
         return States(len(owned), sync["OutOfSync"], health["Degraded"], deleting, alarming)
+
+    async def unmatched(self, live: LiveSet) -> int | None:
+        """Count the Applications that are no answered tenant's: the next pass deletes them. None while not known."""
+        owned = self.inventory.owned(live)
+        if owned is None or not live.deletes:
+            return None
+        released = dict(self._released(live))
+        marks = await driven(marks_of(released.items(), self._label_of, _templates(live)))
+        return len(strays_among(owned.values(), marks, len(released))) if released else None
 
     @property
     def by_application_set(self) -> Mapping[str, States]:

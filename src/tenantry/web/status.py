@@ -34,6 +34,6 @@ def add_status(app: FastAPI, status: Status | None) -> None:
     async def show() -> Response:
         if status is None:
             raise NoSnapshot
-        return json_of(status.facts())
+        return json_of(await status.facts())
 
     app.include_router(router)
