@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tenantry.core.errors import UnknownApplications
+from tenantry.core.errors import NotListed, UnknownApplications
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveSet, live_set
+from tenantry.service import whereabouts as module
 from tenantry.service.approving import Speaker, Subject
 from tenantry.service.state import EventQuery
 from tests.builders import HERE
@@ -84,6 +85,24 @@ async def test_while_applications_cannot_be_seen_the_ledger_alone_counts() -> No
     made.inventory.problems.clear()
 
     assert len(await made.here.ask()) == 50
+
+
+async def test_before_the_first_list_of_applications_only_who_is_known_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LISTING", 0.01)
+    lost = await begun(50, 100)
+    lost.inventory.looked.clear()
+    with pytest.raises(NotListed):
+        await lost.here.ask()
+
+    made = await begun(50, 50)
+    await made.here.ask_twice()
+    restarted = await again(made, 50)
+    restarted.inventory.looked.clear()
+    restarted.inventory.problems.clear()
+    restarted.here.read(rows(50), COLUMNS)
+    assert len(await restarted.here.ask()) == 50
 
 
 async def test_an_older_copy_of_the_ledger_restored_with_the_data_costs_nobody() -> None:

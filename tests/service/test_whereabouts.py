@@ -97,9 +97,9 @@ class Bed:
 async def bed(number: int = 100, seen: LiveSet | None = None, *, labelled: bool = False, **how: Any) -> Bed:  # noqa: ANN401
     here = await Here(**how).start()
     made = Bed(here, seen or live(), labelled=labelled)
+    made.has(*(owned(f"T{n:03}", labelled=labelled) for n in range(number)))
     here.read(rows(number), COLUMNS)
     await here.ask_twice()
-    made.has(*(owned(f"T{n:03}", labelled=labelled) for n in range(number)))
     return made
 
 

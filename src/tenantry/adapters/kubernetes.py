@@ -23,8 +23,8 @@ from tenantry.core.errors import ClusterDenied, ClusterError, ConfigurationError
 from tenantry.core.live import REFRESH, LiveName, LiveSet, live_set
 from tenantry.service.following import Applications, Gone, Listed, Seen, SeenOfApplications
 
-_PAGE = 100
-"""ApplicationSets asked for at once."""
+_PAGE = 500
+"""Objects asked for at once, as kubectl does."""
 
 _WATCHED = 240
 """Seconds after which the server ends a watch, which then goes on where it was."""

@@ -289,6 +289,12 @@ class NoSnapshot(NotReady):
     """The tenants have not been read yet."""
 
 
+class NotListed(NotReady):
+    """The Applications in the cluster have not been listed yet, and nothing is known of this ApplicationSet."""
+
+    remedy = "See whether the Kubernetes API server answers: `tenantry status`. Nothing is deleted meanwhile."
+
+
 class SnapshotTooOld(NotReady):
     """The last good read of the tenants is older than `snapshot.max_stale`."""
 

@@ -28,6 +28,7 @@ from tenantry.service.specs import NO_SPECS, Known, Specs
 from tenantry.service.watching import Watching, is_doubtful, unreadable_in
 
 _ASKED_ANEW = 60.0
+_UNKNOWN = Known(None, is_live=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,12 @@ class Circumstances:
         return self._policy.identity if spec is None else tuple(dict.fromkeys((*self._policy.identity, *spec.identity)))
 
     def known(self, name: SetName) -> Known:
-        """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now."""
+        """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now.
+
+        Without access nothing is: what is remembered would keep tenants for ever by a spec that was edited since.
+        """
+        if self.specs is NO_SPECS:
+            return _UNKNOWN
         spec = self.specs.of(name)
         return Known(self._ledger.own(name).spec, is_live=False) if spec is None else Known(spec, is_live=True)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from tenantry.core.application import Application
+from tenantry.core.errors import NotListed
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.snapshot import Snapshot
@@ -28,6 +29,10 @@ from tenantry.service.state import EventQuery, SetChange
 
 class Owned(Protocol):
     """Who sees what ApplicationSets own."""
+
+    async def listed(self) -> bool:
+        """Wait, for as long as Argo CD waits for an answer, until that was looked at; tells whether it was."""
+        ...
 
     def owned_by(self, application_set: str) -> Collection[Application] | None:
         """Return all that the ApplicationSets of a name own, where Argo CD may delete it; None if that is not seen."""
@@ -48,10 +53,12 @@ class Recognising:
         self.owned: Owned | None = None
 
     async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
-        """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises StateError."""
+        """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises NotReady."""
         spec = self._circumstances.specs.of(name)
         if self.owned is None or spec is None or of.recognised == origin:
             return
+        if not await self.owned.listed() and not self._ledger.own(name).baselines:
+            raise NotListed
         owned = self.owned.owned_by(name.application_set)
         if owned is None:
             return

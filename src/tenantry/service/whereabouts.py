@@ -22,6 +22,9 @@ from tenantry.service.inventory import Inventory
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
 
+_LISTING = 20.0
+"""Seconds for which an answer waits for the first list of Applications; Argo CD's request ends after thirty."""
+
 _BREATH = 1.0
 """Seconds between two looks for deletions: each may look at every tenant."""
 
@@ -125,6 +128,13 @@ class Whereabouts:
                 for baseline in own.baselines.values():
                     yield from baseline.released.items()
 
+    async def listed(self) -> bool:
+        """Wait, for as long as Argo CD waits for an answer, until Applications were listed, or could not be."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LISTING):
+                await self.inventory.looked.wait()
+        return self.inventory.looked.is_set()
+
     def owned_by(self, application_set: str) -> Collection[Application] | None:
         """Return all that the ApplicationSets of a name own, where Argo CD may delete it; None if that is not seen."""
         found: list[Application] = []
@@ -140,15 +150,14 @@ class Whereabouts:
 
     def still_stands(self, name: SetName, loss: Loss) -> bool:
         """Tell whether an Application is there still, untouched, of a tenant who was let go."""
-        if any(loss.tenant in one.released for one in self._ledger.own(name).baselines.values()):
-            return False
         label = self._label_of(loss.tenant)
-        return any(
+        is_there = any(
             not one.is_being_deleted
             for live in self._following.live
             if live.name.application_set == name.application_set and live.deletes
             for one in self.inventory.known_as(live, label, loss.application)
         )
+        return is_there and not any(loss.tenant in one.released for one in self._ledger.own(name).baselines.values())
 
     # --- deletions that nobody meant -------------------------------------------------------------------------------
 
