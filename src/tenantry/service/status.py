@@ -12,9 +12,10 @@ from tenantry.core.gaps import gaps_of
 from tenantry.core.ledger import SetLedger, SetName
 from tenantry.service.facts import SnapshotFacts
 from tenantry.service.feeding import Feeder
-from tenantry.service.ledger import Ledger, held_in
+from tenantry.service.ledger import Ledger
 from tenantry.service.nudging import Nudger, Told
 from tenantry.service.overview import Overview
+from tenantry.service.standing import held_in
 from tenantry.service.whereabouts import States, Whereabouts
 
 
