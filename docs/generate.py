@@ -20,8 +20,8 @@ from tenantry.config.table import SETTINGS
 from tenantry.core import errors
 from tenantry.core.errors import TenantryError, first_line
 from tenantry.core.ledger import SetName
-from tenantry.service.ledger import Standing
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.standing import Standing
 from tenantry.web.failures import STATUSES
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

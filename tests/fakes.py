@@ -19,7 +19,7 @@ from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.spec import Spec
 from tenantry.core.tenant import Row
-from tenantry.service.state import Changes, EventQuery, Remembered, Whole
+from tenantry.service.state import Changes, EventQuery, Remembered, Replica, Whole
 from tests.builders import HERE, TUTORIAL_COLUMNS
 
 
@@ -119,6 +119,7 @@ class FakeSource:
     cut_after: int | None = None
     reads: int = 0
     closed: bool = False
+    reached: int = 0
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[FakeReading]:
@@ -144,6 +145,9 @@ class FakeReading:
     @property
     def columns(self) -> Sequence[Column]:
         return self.source.columns
+
+    async def reached(self) -> int:
+        return self.source.reached
 
     async def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         ordered = sorted(self.source.rows, key=lambda row: str(row.get(self.source.id_column)))
@@ -213,10 +217,30 @@ class FakeStore:
         self._names: dict[str, str] = {}
         self._events: list[Event] = []
         self.nudges: dict[LiveName, tuple[int, str, float]] = {}
+        self.configurations: list[str] = []
+        self.clock: Callable[[], float] = lambda: now
+        """The clock of the server."""
+
+        self.replicas: dict[str, tuple[Replica, float]] = {}
+        self._changed: dict[SetName, int] = {}
 
     async def load(self) -> Remembered:
         self._fail()
-        return Remembered(self._writes, self._clock, self._whole, dict(self._sets), is_new=not self._writes)
+        return self._all(dict(self._sets))
+
+    async def catch_up(self, writes: int, known: Mapping[SetName, SetLedger]) -> Remembered:
+        self._fail()
+        return self._all(
+            {
+                name: known[name] if name in known and self._changed[name] <= writes else own
+                for name, own in self._sets.items()
+            }
+        )
+
+    def _all(self, sets: Mapping[SetName, SetLedger]) -> Remembered:
+        return Remembered(
+            self._writes, self._clock, self._whole, sets, tuple(self.configurations), is_new=not self._writes
+        )
 
     async def write(self, changes: Changes, writes: int) -> None:
         self._fail()
@@ -237,6 +261,10 @@ class FakeStore:
                     for event in self._events
                 ]
             self._sets[change.name] = change.ledger
+            self._changed[change.name] = self._writes
+        if changes.configuration is not None:
+            self.configurations = [*(one for one in self.configurations if one != changes.configuration)]
+            self.configurations.append(changes.configuration)
         for tenant, name in changes.names.items():
             self._names.setdefault(tenant, name)
         self._events += [
@@ -255,6 +283,15 @@ class FakeStore:
             return None
         self.nudges[name] = (number + 1, digest, now)
         return number + 1
+
+    async def seen(self, replica: Replica) -> list[Replica]:
+        self._fail()
+        self.replicas[replica.id] = (replica, self.clock())
+        return [msgspec.structs.replace(one, age=self.clock() - at) for _, (one, at) in sorted(self.replicas.items())]
+
+    async def gone(self, replica: str) -> None:
+        self._fail()
+        self.replicas.pop(replica, None)
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         self._fail()

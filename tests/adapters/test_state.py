@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, inspect
 
 from tenantry.adapters.database.state import open_state
 from tenantry.adapters.database.state_migrations import migrate
@@ -34,7 +36,17 @@ from tenantry.core.errors import (
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Baseline, Hold, Loss, Rule, SetLedger, SetName, Size, Word
 from tenantry.core.live import LiveName
-from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, SetChange, Whole
+from tenantry.core.position import ReleasedFrom
+from tenantry.service.state import (
+    Changes,
+    EventQuery,
+    LedgerStore,
+    Origin,
+    Remembered,
+    Replica,
+    SetChange,
+    Whole,
+)
 from tests.fakes import FakeStore, spec_with
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Database, PostgresServer
@@ -77,6 +89,10 @@ class Place:
         store = self.open()
         self.stores.append(store)
         return store
+
+    def beside(self, store: LedgerStore) -> LedgerStore:
+        """Return another store of the same state; the same one where only one process may have it."""
+        return self.store() if store.is_shared else store
 
 
 def now() -> float:
@@ -245,6 +261,127 @@ async def test_ten_thousand_tenants_are_written_and_read(place: Place) -> None:
 
     store = await again(place, store)
     assert (await store.load()).sets[SET].baselines["{}"].released == released
+
+
+# --- what others wrote ---------------------------------------------------------------------------------------------
+
+
+def of_inputs(**released: dict[str, bytes]) -> SetLedger:
+    """Return an ApplicationSet that was answered with these, by input."""
+    return SetLedger(baselines={given: Baseline(sets, "", "", 0, 0) for given, sets in released.items()})
+
+
+async def test_of_what_another_wrote_only_what_changed_is_read(place: Place) -> None:
+    one = place.store()
+    other = place.beside(one)
+    await one.load()
+    before = of_inputs(a={"x": b"1"}, b={"y": b"2"})
+    put = {given: sets.released for given, sets in before.baselines.items()}
+    await one.write(Changes(1, [SetChange(SET, before, put), SetChange(OTHER, before, put)]), 0)
+    known = (await one.load()).sets
+    await other.load()
+    origin = ReleasedFrom("db", 1, 2, 3, standby=True)
+    after = of_inputs(a={"x": b"1"}, b={"y": b"4", "z": b"5"}, c={"new": b"6"})
+    after.baselines["b"] = msgspec.structs.replace(after.baselines["b"], origin=origin)  # type: ignore[index]
+
+    change = SetChange(SET, after, {"b": {"y": b"4", "z": b"5"}, "c": {"new": b"6"}})
+    await other.write(Changes(2, [change], configuration="new"), 1)
+
+    found = await one.catch_up(1, known)
+    assert found.sets == {SET: after, OTHER: before}
+    assert found.sets[OTHER] is known[OTHER]
+    assert (found.writes, found.clock, found.configurations) == (2, 2, ("new",))
+    await one.write(Changes(3, [SetChange(SET, before, {"b": {"y": b"2"}}, {"b": ["z"], "c": ["new"]})]), 2)
+    assert (await other.load()).sets[SET].baselines["b"].released == {"y": b"2"}
+
+
+async def test_an_application_set_that_another_consumer_took_over_is_known_under_its_new_name_alone(
+    place: Place,
+) -> None:
+    one = place.store()
+    other = place.beside(one)
+    await one.load()
+    before = of_inputs(a={"x": b"1"})
+    await one.write(Changes(1, [SetChange(SET, before, {"a": {"x": b"1"}})]), 0)
+    known = (await one.load()).sets
+    await other.load()
+
+    await other.write(Changes(2, [SetChange(OTHER, before, formerly=SET)]), 1)
+
+    assert (await one.catch_up(1, known)).sets == {OTHER: before}
+    await one.write(Changes(3, [SetChange(OTHER, of_inputs(a={}), dropped={"a": ["x"]})]), 2)
+    assert (await other.catch_up(2, {OTHER: before})).sets == {OTHER: of_inputs(a={})}
+
+
+async def test_an_input_that_another_dropped_and_one_that_it_made_again_are_read(place: Place) -> None:
+    one = place.store()
+    other = place.beside(one)
+    await one.load()
+    await one.write(Changes(1, [SetChange(SET, of_inputs(a={"x": b"1"}), {"a": {"x": b"1"}})]), 0)
+    known = (await one.load()).sets
+    await other.load()
+    await other.write(Changes(2, [SetChange(SET, SetLedger(), dropped={"a": ["x"]})]), 1)
+
+    assert (await one.catch_up(1, known)).sets == {SET: SetLedger()}
+    await other.write(Changes(3, [SetChange(SET, of_inputs(a={"y": b"2"}), {"a": {"y": b"2"}})]), 2)
+
+    assert (await one.catch_up(2, {SET: SetLedger()})).sets == {SET: of_inputs(a={"y": b"2"})}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whoever_wrote_what_what_is_caught_up_with_is_what_is_there(place: Place, seed: int) -> None:
+    chance = random.Random(seed)
+    stores = [one := place.store(), place.beside(one)]
+    judge = place.beside(one)
+    known = [await store.load() for store in stores]
+    for step in range(40):
+        which = chance.randrange(2)
+        store, mine = stores[which], known[which]
+        if chance.random() < 0.7 or step == 39:
+            mine = await store.catch_up(mine.writes, mine.sets)
+            assert mine.sets == (await judge.load()).sets
+        name = chance.choice((SET, OTHER))
+        baselines = dict(mine.sets.get(name, SetLedger()).baselines)
+        given = chance.choice("abc")
+        before = baselines[given].released if given in baselines else {}
+        after = {one: str(step).encode() for one in "xyz" if chance.random() < 0.6}
+        baselines[given] = Baseline(after, "", "", 0, 0)
+        change = SetChange(
+            name, SetLedger(baselines=baselines, additions=step), {given: after}, {given: before.keys() - after.keys()}
+        )
+        try:
+            await store.write(Changes(step, [change]), mine.writes)
+        except StateMoved:
+            pass
+        else:
+            mine = Remembered(mine.writes + 1, step, mine.whole, {**mine.sets, name: change.ledger})
+        known[which] = mine
+
+
+async def test_a_configuration_that_comes_again_is_the_newest(place: Place) -> None:
+    store = place.store()
+    await store.load()
+
+    for number, configuration in enumerate(("a", "b", None, "a")):
+        await store.write(Changes(1, configuration=configuration), number)
+
+    assert (await store.load()).configurations == ("b", "a")
+
+
+async def test_who_is_there_is_told_with_the_time_since_and_who_went_is_not(place: Place) -> None:
+    store = place.store()
+    found = await store.load()
+
+    await store.seen(Replica("b", "old", "1.0"))
+    both = await store.seen(Replica("a", "new", "1.1"))
+    await store.seen(Replica("b", "new", "1.0"))
+    await store.gone("a")
+    left = await store.seen(Replica("b", "new", "1.0"))
+
+    assert [(one.id, one.configuration, one.version) for one in both] == [("a", "new", "1.1"), ("b", "old", "1.0")]
+    assert all(0 <= one.age < 60 for one in both)
+    assert [(one.id, one.configuration) for one in left] == [("b", "new")]
+    assert await store.writes() == found.writes
 
 
 # --- a file --------------------------------------------------------------------------------------------------------
@@ -532,6 +669,7 @@ async def test_a_state_of_the_version_before_is_taken_to_this_one(
     await store.close()
     engine, of = engine_of(url, schema), f"{schema}." if schema else ""
     with engine.begin() as connection:
+        undone(connection, of)
         connection.exec_driver_sql(f"DROP TABLE {of}nudge")
         connection.exec_driver_sql(f"UPDATE {of}schema_version SET version_num = '0001'")
     engine.dispose()
@@ -542,6 +680,57 @@ async def test_a_state_of_the_version_before_is_taken_to_this_one(
     assert found.sets[SET] == FULL
     assert await store.nudge(LiveName("argocd", "prod"), "a", 10.0, 5.0) == 1
     await store.close()
+
+
+async def test_what_the_version_before_wrote_is_read_whole(database: Database) -> None:
+    """It leaves no number at what it changes, and knows nothing of where answers were read."""
+    store, other = (open_state(database.url(), PATIENCE, PATIENCE, now) for _ in range(2))
+    await store.load()
+    before = of_inputs(a={"x": b"1"}, b={})
+    await store.write(Changes(1, [SetChange(SET, before, {"a": {"x": b"1"}})]), 0)
+    await other.load()
+    database.execute(
+        "UPDATE tenantry.ledger SET writes = 2, clock = 2; "
+        "UPDATE tenantry.application_set SET document = document; "
+        "INSERT INTO tenantry.released SELECT id, 'y', '2' FROM tenantry.input WHERE text = 'a'; "
+        "INSERT INTO tenantry.input (application_set, text) SELECT id, 'b' FROM tenantry.application_set "
+        "ON CONFLICT DO NOTHING"
+    )
+    after = of_inputs(a={"x": b"1", "y": b"2"}, b={})
+
+    assert (await store.catch_up(1, {SET: before})).sets == {SET: after}
+    await store.write(Changes(3, [SetChange(OTHER, SetLedger())]), 2)
+    assert (await other.catch_up(1, {SET: before})).sets == {SET: after, OTHER: SetLedger()}
+    for one in (store, other):
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "migration", "error"),
+    [
+        pytest.param("0003", "0004", None, id="that added to it"),
+        pytest.param("0004", "0004", StateTooNew, id="that changed it"),
+        pytest.param("0001", "0003", StateDamaged, id="that never was"),
+    ],
+)
+async def test_a_later_version_says_who_can_use_its_state(
+    version: str, migration: str, error: type[StateError] | None, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    store = open_state(url, PATIENCE, PATIENCE, now)
+    await store.load()
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection, connection:
+        connection.execute("UPDATE schema_version SET version_num = ?", [version])
+        connection.execute("UPDATE migration SET version_num = ?", [migration])
+    store = open_state(url, PATIENCE, PATIENCE, now)
+
+    with pytest.raises(error) if error else nullcontext():
+        await store.load()
+
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        assert connection.execute("SELECT version_num FROM migration").fetchall() == [(migration,)]
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMA], ids=["file", "server"])
@@ -570,6 +759,15 @@ async def test_the_migrations_lead_to_the_very_tables_that_a_new_state_has(
     await store.close()
     versions = Path(open_state.__code__.co_filename).parent / "migrations" / "versions"
     assert max(versions.glob("r*.py")).name.startswith(f"r{HEAD}_")
+
+
+def undone(connection: Connection, of: str) -> None:
+    """Leave the tables as the second migration made them."""
+    columns = [("ledger", "marked"), ("ledger", "unmarked"), ("application_set", "written"), ("input", "written")]
+    for table, column in [*columns, ("input", "origin")]:
+        connection.exec_driver_sql(f"ALTER TABLE {of}{table} DROP COLUMN {column}")
+    for table in ("configuration", "replica", "migration"):
+        connection.exec_driver_sql(f"DROP TABLE {of}{table}")
 
 
 def engine_of(url: str, schema: str | None) -> Engine:

@@ -23,6 +23,7 @@ from tenantry.service.guarding import Guarding
 from tenantry.service.ledger import Ledger
 from tenantry.service.regarding import Regarding
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.state import Replica
 from tests.builders import HERE, snapshot_of
 from tests.fakes import FakeClock, FakeSpecs, FakeStore, FakeTokens, Recorder
 
@@ -62,6 +63,9 @@ class Here:
     specs: FakeSpecs = field(default_factory=FakeSpecs)
     """What ApplicationSets are in the cluster."""
 
+    name: str = "one"
+    """What other processes call this one."""
+
     tokens: FakeTokens = field(default_factory=lambda: FakeTokens(argocd="a", staging="b"))
 
     def __post_init__(self) -> None:
@@ -78,6 +82,7 @@ class Here:
             self.clock,
             shape=digest_of(self.shape),
             naming=self.naming,
+            this=Replica(self.name, digest_of([self.shape, "configuration"]), "1.0"),
         )
         self.specs.listen(self.guarding.spec_changed)
         self.guarding.look_by(self.specs)

@@ -15,7 +15,6 @@ from tenantry.core.errors import (
     InvalidWord,
     LastGoodUnknown,
     MissingColumn,
-    StateMoved,
     StateUnreachable,
     StateUnwritable,
 )
@@ -581,8 +580,7 @@ async def test_what_another_process_released_meanwhile_is_never_written_over(*, 
         return decision
 
     here.guarding._decided = slowly  # type: ignore[method-assign, assignment]
-    with pytest.raises(StateMoved):
-        await here.ask()
+    assert len(await here.ask()) == 102
 
     assert len(here.own().baselines["{}"].released) == 102
     assert len(other.own().baselines["{}"].released) == 102

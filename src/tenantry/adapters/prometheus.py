@@ -18,8 +18,8 @@ from prometheus_client.utils import floatToGoString
 import tenantry
 from tenantry.core.errors import TenantryError
 from tenantry.core.snapshot import Snapshot
-from tenantry.service.ledger import Standing
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.standing import Standing
 from tenantry.service.whereabouts import States
 
 OTHERS = "(others)"

@@ -8,6 +8,7 @@ import msgspec
 
 from tenantry.core.history import EDITED, Event, EventKind
 from tenantry.core.ledger import Baseline, Input, SetLedger, SetName
+from tenantry.core.position import latest
 
 
 class Edited(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ def edited(name: SetName, own: SetLedger, given: Input, now: float) -> Edited:
         max(one.last for one in baselines),
         polled=True,
         edited=True,
+        origin=latest(one.origin for one in baselines),
     )
     holds = {}
     for (asked, tenant), hold in own.holds.items():

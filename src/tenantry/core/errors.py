@@ -355,6 +355,24 @@ class StateMoved(StateError):
     remedy = "Ask again in a moment."
 
 
+class ReplicaBehind(NotReady):
+    """Another replica answered from a later state of the tenants' database than this one has read."""
+
+    remedy = (
+        "Ask again in a moment. If it stays so, look at the lag of the database that this replica reads from "
+        "(source.url): `tenantry status` says which replica is behind."
+    )
+
+
+class OlderConfiguration(NotReady):
+    """Another replica, which is still there, answers by a newer configuration of the tenants than this one has."""
+
+    remedy = (
+        "During a rollout that ends by itself; on the way back, once the others have ended. Else give all replicas one "
+        "configuration: `tenantry status` lists them."
+    )
+
+
 class ShuttingDown(NotReady):
     """tenantry is shutting down."""
 

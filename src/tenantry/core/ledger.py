@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from tenantry.core.position import ReleasedFrom
 from tenantry.core.spec import Spec
 
 Input: TypeAlias = str
@@ -82,6 +83,9 @@ class Baseline(msgspec.Struct, frozen=True):
 
     edited: bool = False
     """Whether it has what other inputs were answered, and was not answered by itself yet."""
+
+    origin: ReleasedFrom | None = None
+    """Where its parameter sets were read, those that changed last; None if nobody noted that."""
 
 
 class Loss(msgspec.Struct, frozen=True):

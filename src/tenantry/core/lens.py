@@ -35,6 +35,11 @@ def digest_of_shape(shape: TableShape, query: str | None) -> str:
     return digest_of({"shape": said, "query": query})
 
 
+def digest_of_configuration(shape: TableShape, query: str | None) -> str:
+    """Return the digest of all that the configuration says of answers, views among it, whichever input names them."""
+    return digest_of([digest_of_shape(shape, query), [[name, meaning_of(view)] for name, view in shape.views]])
+
+
 def meaning_of(value: object) -> object:
     """Return a value as JSON can say it, without what has its default."""
     if is_dataclass(value) and not isinstance(value, type):

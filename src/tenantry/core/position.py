@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DISCARDED_BY_A_CRASH = 1 << 20
@@ -24,6 +25,8 @@ class Position:
     """Bytes of write-ahead log, read before the rows: the rows are at least this new."""
 
     standby: bool = False
+    reached: int = 0
+    """The log as it was once the rows had been read: the rows are at most this new."""
 
     def went_back_from(self, earlier: Position) -> str:
         """Say how this position is not a continuation of an `earlier` one; empty if it is."""
@@ -35,3 +38,48 @@ class Position:
         if self.lsn + allowance < earlier.lsn:
             return "The database is at an earlier position than the snapshot in use."
         return ""
+
+    def follows(self, released: ReleasedFrom, turns: int, *, after: bool) -> bool:
+        """Tell whether rows that were read here are surely no older than those that something was released from.
+
+        `turns` is how often the source went back, as far as is known here. `after` says that the read began after what
+        was released had been seen here: on one server, which shows nobody what it hid from somebody before, that is
+        proof by itself. A position is proof only where it lies beyond: on a primary what is on the disk may be hidden
+        for a moment still, so that its standby shows it first.
+        """
+        if self.source != released.source or not (self.timeline and released.timeline):
+            return after
+        if turns != released.turns:
+            return turns > released.turns and after
+        if self.timeline < released.timeline:
+            return False
+        if self.standby:
+            return self.lsn >= released.reached
+        if released.standby or self.timeline > released.timeline:
+            return after and self.lsn >= released.reached
+        return self.lsn > released.reached or (after and self.lsn + DISCARDED_BY_A_CRASH >= released.reached)
+
+    def released(self, turns: int) -> ReleasedFrom:
+        """Return what is to be remembered of a release that comes from rows which were read here."""
+        return ReleasedFrom(self.source, turns, self.timeline, max(self.lsn, self.reached), self.standby)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedFrom:
+    """Where the database stood when the rows of a release had been read: what is older may not follow it."""
+
+    source: str
+    turns: int = 0
+    """How often the source had been found at an earlier position than before."""
+
+    timeline: int = 0
+    """0 where the database has no positions that can be compared."""
+
+    reached: int = 0
+    standby: bool = False
+
+
+def latest(origins: Iterable[ReleasedFrom | None]) -> ReleasedFrom | None:
+    """Return the latest of these; None if none is known."""
+    known = [one for one in origins if one is not None]
+    return max(known, key=lambda one: (one.turns, one.timeline, one.reached), default=None)

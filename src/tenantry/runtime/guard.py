@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tenantry import __version__
 from tenantry.adapters.database.state import open_state
 from tenantry.config.settings import Settings
 from tenantry.core.errors import ConfigurationError, StateError, StateInUse, StateMissing
 from tenantry.core.history import Event, EventKind
-from tenantry.core.lens import digest_of_shape
+from tenantry.core.lens import digest_of_configuration, digest_of_shape
 from tenantry.runtime.building import SystemClock, naming_of, policy_of, shape_of, state_of
 from tenantry.service.answering import Answering
 from tenantry.service.approving import Approving
@@ -23,6 +26,7 @@ from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
 from tenantry.service.regarding import Regarding
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.state import Replica
 
 _AGAIN = 2.0
 """Seconds between two tries to open the state database."""
@@ -66,6 +70,7 @@ class Guard:
             parts.clock,
             shape=digest_of_shape(shape_of(settings), settings.source.query),
             naming=self._naming,
+            this=Replica(_name(), digest_of_configuration(shape_of(settings), settings.source.query), __version__),
         )
 
         regarding = Regarding(self.ledger, policy, settings.guard.history.total_seconds())
@@ -115,6 +120,15 @@ class Guard:
         self.guarding.keep_names(replace(self._naming, kept=names))
         return names
 
+    async def shared(self) -> None:
+        """Say that this process is there, for ever, where it shares its ledger."""
+        await self.guarding.replicas.run()
+
+    async def closed(self) -> None:
+        """Leave, and give the ledger back."""
+        await self.guarding.replicas.leave()
+        await self.ledger.close()
+
     async def kept(self) -> None:
         """Write down and forget what time asks for, for ever."""
         while True:
@@ -125,6 +139,11 @@ class Guard:
                     await self.ledger.forget(self._settings.guard.history.total_seconds())
             except StateError as error:
                 self._observer.told("state_failed", {"reason": error.what, "remedy": error.advice})
+
+
+def _name() -> str:
+    """Name this process, as no other one is."""
+    return f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
 
 async def answers_not_remembered(settings: Settings, observer: Observer) -> None:

@@ -168,6 +168,8 @@ class Service:
             within=self._settings.source.read_timeout.total_seconds(),
             observe=observe,
         )
+        if self._guard is not None:
+            self._guard.guarding.catching_up.read_now = self.read_now
         if self._feed is None:
             await refresher.run()
             return
@@ -235,6 +237,7 @@ class Service:
                     background.append(tasks.create_task(self._webhook.run()))
                 if self._guard is not None:
                     background.append(tasks.create_task(self._guard.kept()))
+                    background.append(tasks.create_task(self._guard.shared()))
                 else:
                     background.append(tasks.create_task(self._remember_nothing(self._unguarded.answered)))
                 serving = [
@@ -257,7 +260,7 @@ class Service:
                 async with asyncio.timeout(_LEAVING):
                     await self._source.close()
                     if self._guard is not None:
-                        await self._guard.ledger.close()
+                        await self._guard.closed()
             if self._webhook is not None and self._webhook.waiting:
                 self._observer.told("notifications_lost", {"waiting": self._webhook.waiting, "remedy": "None is sent."})
             self._observer.told("stopped", {})

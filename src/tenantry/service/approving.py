@@ -27,6 +27,7 @@ from tenantry.service.guard_facts import SaidFacts
 from tenantry.service.ledger import Ledger
 from tenantry.service.regarding import digest_of_tenants, held_by_decision
 from tenantry.service.state import SetChange
+from tenantry.service.trying import while_moved
 
 APPROVED_FOR = 24 * 3600.0
 """Seconds for which an approval stands, if nothing else is said."""
@@ -87,6 +88,7 @@ class Approving:
         self._hearers = hearers
 
     @to_its_end
+    @while_moved
     async def approve(self, subject: Subject, speaker: Speaker, seconds: float | None = None) -> SaidFacts:
         """Let tenants leave, now or within `seconds`, those who wait come, or a new input be answered.
 
@@ -112,6 +114,7 @@ class Approving:
             return await self._say(name, after, event, f"Approved {counted(tenants)} of {name.application_set}.")
 
     @to_its_end
+    @while_moved
     async def withdraw(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """Take approvals back that were not used."""
         name = await self._named(subject)
@@ -131,6 +134,7 @@ class Approving:
             return await self._say(name, after, event, f"Withdrew the approval of {counted(gone)}.")
 
     @to_its_end
+    @while_moved
     async def freeze(self, subject: Subject | None, speaker: Speaker) -> SaidFacts:
         """Hold every removal, of one ApplicationSet or of all."""
         await self._ledger.confirm()
@@ -145,6 +149,7 @@ class Approving:
             return await self._say(name, after, event, f"Froze the removals of {name.application_set}.")
 
     @to_its_end
+    @while_moved
     async def unfreeze(self, subject: Subject | None, speaker: Speaker) -> SaidFacts:
         """End a freeze; whoever it held waits for an approval."""
         await self._ledger.confirm()
@@ -164,6 +169,7 @@ class Approving:
             return await self._say(name, after, event, f"Ended the freeze of {name.application_set}.")
 
     @to_its_end
+    @while_moved
     async def pin(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """Hold tenants as they are."""
         name = await self._named(subject)
@@ -176,6 +182,7 @@ class Approving:
             return await self._say(name, after, event, f"Pinned {counted(tenants)} of {name.application_set}.")
 
     @to_its_end
+    @while_moved
     async def unpin(self, subject: Subject, speaker: Speaker) -> SaidFacts:
         """End pins."""
         name = await self._named(subject)
@@ -200,7 +207,7 @@ class Approving:
         return Word(speaker.by, speaker.why, self._ledger.now())
 
     async def _say(self, name: SetName, after: SetLedger, event: Event, done: str) -> SaidFacts:
-        await self._ledger.write(SetChange(name, after), self._ledger.generation, events=[event])
+        await self._ledger.write(SetChange(name, after), self._ledger.generation, events=[event], of_all=False)
         self._hearers.spoken(name)
         return SaidFacts(done, name.application_set, event.tenants)
 

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from tenantry.core.asking import Decision
+from tenantry.core.asking import Decision, Read
 from tenantry.core.errors import RequestRefused
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.lens import digest_of
+from tenantry.core.position import Position
 from tenantry.service.answering import Answering, PluginRequest
 from tenantry.service.circumstances import Circumstances, Request
 from tenantry.service.driving import driven
@@ -73,8 +74,11 @@ class Foreseeing:
         self._keys = keys
         self._circumstances = circumstances
         self._watching = watching
-        self._generation = -1
+        self._versions: dict[SetName, int] = {}
         self._all_at = 0.0
+        self.may_follow: Callable[[SetName, Input, Position, Read], bool] = lambda *_: True
+        """Tells whether rows of a read may change what an input was answered: set by whoever knows."""
+
         self.require = require
         self.wake: Callable[[], None] = lambda: None
 
@@ -85,14 +89,17 @@ class Foreseeing:
         """
         self._ledger.require()
         await self._ledger.confirm()
-        self._snapshots.fresh()
+        self.require()
         now = self._ledger.now()
-        if self._generation != self._ledger.generation or now - self._all_at > _ALL_AGAIN:
-            self._generation, self._all_at = self._ledger.generation, now
+        if now - self._all_at > _ALL_AGAIN:
+            self._all_at = now
             self._keys.all_due()
         for name, own in list(self._ledger.sets.items()):
             if (allows_empty := asking.get(name.application_set)) is None:
                 continue
+            if self._versions.get(name) != (version := self._ledger.version_of(name)):
+                self._versions[name] = version
+                self._keys.of(name).all_due()
             known = own.known()
             for given in own.baselines:
                 key = self._keys.key(name, given)
@@ -119,6 +126,9 @@ class Foreseeing:
         chosen = await driven(question.index.chosen(question.selection))
         fitting, candidate = await driven(self._circumstances.fitted(this, chosen))
         absences = key.absences
+        if not self.may_follow(name, key.input, snapshot.position, read):
+            key.is_due, key.difference = True, None  # Another process answers from a later read, and tells.
+            return
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
         if before is not self._ledger.own(name) or read.number < self._watching.latest:
             # Somebody was answered meanwhile, or a read is coming in: what was found out may not hold any more.
@@ -151,7 +161,9 @@ class Foreseeing:
         said = sum(of.version for name, of in self._keys.sets.items() if name.application_set == application_set)
         latest = self._snapshots.latest
         columns = "" if latest is None else digest_of(sorted(latest.mapping.names))
-        return f"{said + self._keys.version}.{self._ledger.generation}.{columns}"
+        names = [name for name in self._ledger.sets if name.application_set == application_set]
+        changed = max(map(self._ledger.version_of, names), default=0)
+        return f"{said + self._keys.version}.{changed}.{columns}"
 
     def last_asked(self, name: SetName) -> float:
         """Return when an ApplicationSet last asked this process, on the monotonic clock; 0 if it never did."""

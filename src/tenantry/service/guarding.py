@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
-from tenantry.core.asking import TOUCH, Decision
-from tenantry.core.errors import StateError
+from tenantry.core.asking import Decision
+from tenantry.core.errors import ReplicaBehind, StateError, StateMoved
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
 from tenantry.core.history import Event, EventKind
@@ -21,6 +23,7 @@ from tenantry.core.ledger import SetName
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Kept
 from tenantry.service.answering import Answering, PluginRequest, Reply
+from tenantry.service.catching_up import CatchingUp
 from tenantry.service.circumstances import Circumstances, Request
 from tenantry.service.driving import driven, to_its_end
 from tenantry.service.editing import Editing
@@ -30,10 +33,12 @@ from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer, Tokens
 from tenantry.service.recognising import Owned, Recognising
 from tenantry.service.releasing import events_of, told_of
+from tenantry.service.replicas import Replicas
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.specs import Specs
-from tenantry.service.state import SetChange
-from tenantry.service.tidying import tidied_up
+from tenantry.service.state import Replica, SetChange
+from tenantry.service.trying import Tries
+from tenantry.service.upkeep import Upkeep
 from tenantry.service.watching import Watching, is_doubtful
 
 
@@ -70,8 +75,12 @@ class Guarding:
         *,
         shape: str,
         naming: Naming,
+        this: Replica,
     ) -> None:
-        """Guard what `answering` finds; `shape` is the digest of the configuration of tenants."""
+        """Guard what `answering` finds; `shape` is the digest of the configuration of tenants.
+
+        `this` is what other processes are to know of this one.
+        """
         self._answering = answering
         self._snapshots = snapshots
         self._ledger = ledger
@@ -86,11 +95,16 @@ class Guarding:
         self._circumstances = Circumstances(
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
         )
+        self.catching_up = CatchingUp(ledger, snapshots, self.watching, observer)
+        self.replicas = Replicas(ledger, snapshots, self.catching_up, observer, clock, this=this)
+        self._upkeep = Upkeep(self._keys, ledger, self._circumstances, tokens, self._removing, self._tell_of_holds)
+        self.touch = self._upkeep.touch
         self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
         self.watching.sight, self.watching.identity = self._circumstances.sight, self._circumstances.identity
         self.foreseeing = Foreseeing(
-            answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require
+            answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require_to_answer
         )
+        self.foreseeing.may_follow = self.catching_up.may_follow
 
     # --- answering -------------------------------------------------------------------------------------------------
 
@@ -110,7 +124,8 @@ class Guarding:
             snapshots.fresh().revision != ticket.revision
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
-            or ticket.generation != self._ledger.generation
+            or ticket.generation < self._ledger.version_of(ticket.key.set_name)
+            or not self.replicas.is_admitted()
         ):
             return False
         ticket.key.note_request(self._clock.monotonic())
@@ -119,10 +134,23 @@ class Guarding:
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
         """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
         self._ledger.require()
+        name, tries = SetName(consumer, request.application_set), Tries()
+        while True:
+            try:
+                return await self._tried(name, request)
+            except StateMoved:
+                if not await tries.another():
+                    raise
+            except ReplicaBehind:
+                if not await self.catching_up.read(tries.left) or not await tries.another():
+                    self.catching_up.refused(name, input_of(request))
+                    raise
+
+    async def _tried(self, name: SetName, request: PluginRequest) -> Reply:
+        """Answer by what is known now; raises StateMoved, or ReplicaBehind, where others were faster."""
         await self._ledger.confirm()
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
-        name = SetName(consumer, request.application_set)
         await self._editing.look(name, input_of(request))
         of = self._keys.of(name)
         await of.lock.acquire()
@@ -132,22 +160,23 @@ class Guarding:
     async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            await self._taken_over(name)
+            await self._upkeep.take_over(name)
             given = input_of(request)
             await self._editing.take_over(name, given)
             key = self._keys.key(name, given)
             snapshot, read = self._snapshots.fresh(), self._snapshots.read
+            configuration = await self.replicas.admitted(snapshot.position.source)
             question = self._answering.question(request, snapshot)
             if not snapshot.complete and given not in self._ledger.own(name).baselines:
                 raise last_good_unknown(snapshot)
             await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
             if self._editing.is_preview(name, given):
                 return Reply(await self._answering.of(question), NEVER_AGAIN)
-            return await self._answered(Request(of, key, question, read))
+            return await self._answered(Request(of, key, question, read), configuration)
         finally:
             of.lock.release()
 
-    async def _answered(self, this: Request) -> Reply:
+    async def _answered(self, this: Request, configuration: str | None) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
         fitting, candidate = await driven(self._circumstances.fitted(this, chosen))
         # Of before the decision: whatever another process releases while it is written makes the ticket void.
@@ -159,9 +188,11 @@ class Guarding:
                 async with self._removing:
                     seen, version = self._ledger.generation, this.of.version + self._keys.version
                     decision = await self._decided(this, candidate, fitting)
-                    await self._recorded(this, decision, seen)
+                    await self._recorded(this, decision, seen, configuration)
             else:
-                await self._recorded(this, decision, seen)
+                await self._recorded(this, decision, seen, configuration)
+        except StateMoved:
+            raise
         except StateError as error:
             return await self._previous(this, error)
         self._note(this, decision)
@@ -186,7 +217,17 @@ class Guarding:
         return Reply(answer, ticket, is_held=held)
 
     async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
-        return await driven(self._circumstances.decided(this, candidate, fitting))
+        """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
+        decision = await driven(self._circumstances.decided(this, candidate, fitting))
+        key, position = this.key, this.question.snapshot.position
+        self.catching_up.require(key.set_name, key.input, decision, position, this.read)
+        before = self._ledger.own(key.set_name).baselines.get(key.input)
+        origin = before.origin if before is not None else None
+        if before is None or decision.put or decision.dropped:
+            origin = position.released(self.watching.turns)
+        baselines = dict(decision.ledger.baselines)
+        baselines[key.input] = msgspec.structs.replace(baselines[key.input], origin=origin)
+        return replace(decision, ledger=msgspec.structs.replace(decision.ledger, baselines=baselines))
 
     async def _made(self, this: Request, decision: Decision) -> Answer:
         released = decision.ledger.baselines[this.key.input].released
@@ -204,20 +245,21 @@ class Guarding:
 
     # --- recording -------------------------------------------------------------------------------------------------
 
-    async def _recorded(self, this: Request, decision: Decision, seen: int) -> None:
+    async def _recorded(self, this: Request, decision: Decision, seen: int, configuration: str | None) -> None:
         """Write what a decision changes, before its answer leaves; raises StateError, and then nothing changed.
 
-        `seen` is the generation of the ledger by which was decided.
+        `seen` is the generation of the ledger by which was decided, `configuration` what is the newest one by this.
         """
         key = this.key
         released = decision.ledger.baselines[key.input].released
         self._ledger.leave_out(
             key.set_name, key.input, self._circumstances.sight(key.set_name, key.input).unseen(released)
         )
-        if not decision.to_record:
+        if not decision.to_record and (configuration is None or self.replicas.is_newest(configuration)):
             self._ledger.remember(key.set_name, decision.ledger, seen)
             return
-        before = self._ledger.own(key.set_name).baselines.get(key.input)
+        own = self._ledger.own(key.set_name)
+        before = own.baselines.get(key.input)
         known = before.released if before is not None else {}
         came = tuple(sorted(tenant for tenant in decision.put if tenant not in known))
         left = tuple(tenant for tenant in decision.dropped if tenant in known and tenant not in decision.put)
@@ -229,7 +271,9 @@ class Guarding:
         )
         names = {tenant: self._naming.name_of(tenant) for tenant in came} if self._naming.name_field else {}
         events = events_of(key.set_name, key.input, decision, came, self._ledger.now(), is_first=before is None)
-        await self._ledger.write(change, seen, events=events, names=names)
+        # Limits are over all ApplicationSets, and what several consumers have is compared with a first answer.
+        of_all = bool(decision.dropped or decision.lost or decision.began or not own.baselines)
+        await self._ledger.write(change, seen, events=events, names=names, configuration=configuration, of_all=of_all)
         self._tell_of_holds(events)
 
     async def _previous(self, this: Request, error: StateError) -> Reply:
@@ -309,32 +353,6 @@ class Guarding:
             unseen = self._circumstances.sight(name, given).unseen(baseline.released)
             self._ledger.leave_out(name, given, unseen)
 
-    async def _taken_over(self, name: SetName) -> None:
-        """Give a consumer that is new to an ApplicationSet the ledger of one that has no token any more."""
-        latest = self._former(name)
-        if latest is None:
-            return
-        # Nobody waits for this lock with that of the former, whose consumer is let in no more.
-        async with self._keys.of(latest).lock, self._removing:
-            if self._former(name) != latest:
-                return
-            event = Event(
-                self._ledger.now(), EventKind.TAKEN_OVER, *name, because=f"From {latest.consumer}, which has no token."
-            )
-            change = SetChange(name, self._ledger.sets[latest], formerly=latest)
-            await self._ledger.write(change, self._ledger.generation, events=[event])
-            self._keys.sets.pop(latest, None)
-
-    def _former(self, name: SetName) -> SetName | None:
-        """Return the latest ApplicationSet of this name whose consumer has no token any more, if this one is new."""
-        valid, sets = self._tokens.consumers, self._ledger.sets
-        former = [
-            other
-            for other in sets
-            if other.application_set == name.application_set and other.consumer not in valid and name not in sets
-        ]
-        return max(former, key=lambda other: sets[other].last, default=None)
-
     # --- reads -----------------------------------------------------------------------------------------------------
 
     def keep_names(self, naming: Naming) -> None:
@@ -344,6 +362,11 @@ class Guarding:
         for name in self._ledger.sets:
             self._count_anew(name)
 
+    def require_to_answer(self) -> None:
+        """Raise NotReady while nobody could be answered by this process."""
+        self.require()
+        self.replicas.require()
+
     def require(self) -> None:
         """Raise NotReady while an ApplicationSet that was answered before could not be answered."""
         self._ledger.require()
@@ -352,28 +375,6 @@ class Guarding:
         snapshot = self._snapshots.fresh()
         if not snapshot.complete and not self._ledger.sets:
             raise last_good_unknown(snapshot)
-
-    @to_its_end
-    async def touch(self) -> None:
-        """Write down which inputs are still asked for, where that was long ago; raises StateError.
-
-        Inputs that were asked for only once, and not lately, were previews: they are forgotten. Holds that are approved
-        in an input that nobody asks for end here.
-        """
-        for name in list(self._ledger.sets):
-            of = self._keys.of(name)
-            async with of.lock:
-                own = self._circumstances.with_times(of, self._ledger.own(name))
-                before = self._ledger.own(name).baselines
-                tidied = tidied_up(name, own, self._ledger.now())
-                touched = any(own.baselines[given].last - one.last > TOUCH for given, one in before.items())
-                lapsed = tidied.ledger.approvals != own.approvals or tidied.ledger.admitted != own.admitted
-                if touched or lapsed or tidied.dropped:
-                    change = SetChange(name, tidied.ledger, dropped=tidied.dropped)
-                    await self._ledger.write(change, self._ledger.generation, events=tidied.events)
-                    self._tell_of_holds(tidied.events)
-                    for given in tidied.forgotten:
-                        of.keys.pop(given, None)
 
 
 class _Never:

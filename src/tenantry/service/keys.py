@@ -96,6 +96,11 @@ class KnownSet:
             if given != key.input and one.asked and one.asked >= key.polled_before
         ]
 
+    def all_due(self) -> None:
+        """Have every input looked at again."""
+        for key in self.keys.values():
+            key.is_due = True
+
 
 class Keys:
     """Every ApplicationSet that asked, and its inputs."""
@@ -134,14 +139,12 @@ class Keys:
         else:
             of = self.of(name)
             of.version += 1
-            for key in of.keys.values():
-                key.is_due = True
+            of.all_due()
 
     def all_due(self) -> None:
         """Have every input looked at again: something changed that may touch any of them."""
         for of in self.sets.values():
-            for key in of.keys.values():
-                key.is_due = True
+            of.all_due()
 
 
 def input_of(request: PluginRequest) -> Input:

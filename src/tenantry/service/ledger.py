@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Hold, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
+from tenantry.service.counting import Counts
 from tenantry.service.ports import Clock
-from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Remembered, SetChange, Whole
+from tenantry.service.standing import Standing, held_in
+from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Remembered, Replica, SetChange, Whole
 
 _NOTHING = SetLedger()
+_MOST_CROSSINGS = 20
+"""How often others may write about other ApplicationSets while one tries to write about its own."""
+
 _LATELY = 5.0
 """Seconds in which the process that counted a nudge sends it, or nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How the guard stands, for metrics and probes."""
+class _Said:
+    """What is to be written."""
 
-    held: Mapping[SetName, int]
-    """Held removals of each ApplicationSet that has some."""
-
-    frozen: int
-    """Freezes that stand: of single ApplicationSets, and of all together."""
-
-    is_well: bool
-    """Whether the store could be used the last time."""
+    change: SetChange | None
+    seen: int
+    events: Sequence[Event]
+    names: Mapping[str, str]
+    freeze: Word | msgspec.UnsetType | None
+    configuration: str | None
+    of_all: bool
 
 
 class Ledger:
@@ -50,8 +54,7 @@ class Ledger:
         self._next_look: asyncio.Future[None] | None = None
         self._sets: dict[SetName, SetLedger] = {}
         self._whole = Whole(made=0.0)
-        self._counts: dict[str, int] = {}
-        self._unseen: dict[tuple[SetName, Input], frozenset[str]] = {}
+        self._counts = Counts(lambda name, given: given in self.own(name).baselines)
         self._source: SourceLedger | None = None
         self.still_stands: Callable[[SetName, Loss], bool] = lambda _, __: False
         """Tells whether the Application of who was let go is there still: set by whoever can see it."""
@@ -60,8 +63,15 @@ class Ledger:
         self._base = self._began = 0.0
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
         self._anew: dict[SetName, float] = {}
+        self._learned: dict[tuple[SetName, Input], float] = {}
+        self._stands: dict[str, Origin] = {}
+        self._all_changed = 0
+        self._changed: dict[SetName, int] = {}
+        self.configurations: Sequence[str] = ()
+        """By which was answered, the newest one last."""
+
         self.generation = 0
-        """Grows with each reading of the whole store: what was derived from the ledger before is void then."""
+        """Grows with each reading of the store: what was derived from what another process changed is void then."""
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -110,8 +120,8 @@ class Ledger:
             standing = frozenset(
                 loss for name, own in self._sets.items() for loss in own.losses if self.still_stands(name, loss)
             )
-            present = len(self._counts) - self._hidden({})
-            self._source = SourceLedger(losses, self._whole.sizes, present, self._whole.freeze, standing)
+            sizes, freeze = self._whole.sizes, self._whole.freeze
+            self._source = SourceLedger(losses, sizes, self._counts.present, freeze, standing)
         return self._source
 
     def standing_changed(self) -> None:
@@ -125,6 +135,14 @@ class Ledger:
     def anew(self, name: SetName) -> float:
         """Return when it was read that somebody else had answered an ApplicationSet, on the monotonic clock."""
         return self._anew.get(name, -math.inf)
+
+    def learned(self, name: SetName, given: Input) -> float | None:
+        """Return when it was read what another process had answered an input last; None if this one answered it."""
+        return self._learned.get((name, given))
+
+    def version_of(self, name: SetName) -> int:
+        """Return the generation since which nobody else has changed what answers to an ApplicationSet depend on."""
+        return max(self._all_changed, self._changed.get(name, 0))
 
     def now(self) -> float:
         """Return seconds that grow with the machine's monotonic clock, and are never less than what was written."""
@@ -148,25 +166,37 @@ class Ledger:
 
     async def _read(self) -> Remembered:
         try:
-            found = await self._store.load()
+            found = await (self._store.catch_up(self._writes, self._sets) if self.is_open else self._store.load())
         except StateError as error:
             self._failure = error
             raise
-        counts: dict[str, int] = {}
-        for own in found.sets.values():
-            for baseline in own.baselines.values():
-                for tenant in baseline.released:
-                    counts[tenant] = counts.get(tenant, 0) + 1
-        for name, own in found.sets.items():
-            if _answers(own) != _answers(self._sets.get(name, _NOTHING)):
-                self._anew[name] = self._clock.monotonic()
-        self._sets, self._whole, self._counts = dict(found.sets), found.whole, counts
+        self.generation += 1
+        if not self.is_open or (found.whole.freeze, found.configurations) != (self._whole.freeze, self.configurations):
+            self._all_changed = self.generation
+        for name in self._sets.keys() | found.sets.keys():
+            self._take(name, self.own(name), found.sets.get(name, _NOTHING))
+        self._sets, self._whole, self.configurations = dict(found.sets), found.whole, found.configurations
+        for source, origin in self._stands.items():
+            self._stand(source, origin)
         self._source, self._failure, self._writes = None, None, found.writes
         # A clock that was set back, or one that was ahead when it was written, must not bring a window back.
         self._base = max(self._clock.now().timestamp(), found.clock, self.now() if self._base else 0.0)
         self._began = self._clock.monotonic()
-        self.generation += 1
         return found
+
+    def _take(self, name: SetName, before: SetLedger, after: SetLedger) -> None:
+        """Take what another process changed of an ApplicationSet."""
+        if after is before:
+            return
+        self._changed[name] = self.generation
+        self._counts.replace(before, after)
+        now = self._clock.monotonic()
+        for given, one in after.baselines.items():
+            known = before.baselines.get(given)
+            if known is None or (one.released is not known.released and one.released != known.released):
+                self._learned[name, given] = self._anew[name] = now
+        if before.baselines.keys() - after.baselines.keys():
+            self._anew[name] = now
 
     async def confirm(self) -> None:
         """Make sure that nobody else wrote to a shared store, or read it anew; raises StateError.
@@ -205,45 +235,65 @@ class Ledger:
         events: Sequence[Event] = (),
         names: Mapping[str, str] | None = None,
         freeze: Word | msgspec.UnsetType | None = msgspec.UNSET,
+        configuration: str | None = None,
+        of_all: bool = True,
     ) -> None:
         """Write what changed, and only then remember it; raises StateError, and then nothing has changed.
 
-        `seen` is the generation that the change was made from: what was read anew since is never written over.
+        `seen` is the generation that the change was made from: what was read anew since is never written over. A change
+        that is not `of_all` was made from what is known of its own ApplicationSet alone. The `configuration` by which
+        it was made is the newest one from then on.
         Whoever asks may go away meanwhile: what was begun is ended.
         """
-        await asyncio.shield(asyncio.ensure_future(self._written(change, seen, events, names or {}, freeze)))
+        said = _Said(change, seen, tuple(events), names or {}, freeze, configuration, of_all)
+        await asyncio.shield(asyncio.ensure_future(self._written(said)))
 
-    async def _written(
-        self,
-        change: SetChange | None,
-        seen: int,
-        events: Sequence[Event],
-        names: Mapping[str, str],
-        freeze: Word | msgspec.UnsetType | None,
-    ) -> None:
+    async def _written(self, said: _Said) -> None:
         async with self._writing:
             self.require()
-            if seen != self.generation:
-                raise StateMoved
-            now = self.now()
-            counts = self._counted(change)
-            size = len(self._counts) + sum((after > 0) - (tenant in self._counts) for tenant, after in counts.items())
-            size -= self._hidden(counts)
-            whole = msgspec.structs.replace(
-                self._whole, sizes=with_size(self._whole.sizes, now, size, now - self._longest)
-            )
-            if freeze is not msgspec.UNSET:
-                whole = msgspec.structs.replace(whole, freeze=freeze)
-            sets = () if change is None else (change,)
-            noted = self._noted
-            await self._stored(Changes(now, sets, whole, names, (*noted, *events)))
-            self._noted = self._noted[len(noted) :]
-            self._whole, self._source = whole, None
-            self._recount(counts)
-            if change is not None:
-                if change.formerly is not None:
-                    del self._sets[change.formerly]
-                self._sets[change.name] = change.ledger
+            for again in range(_MOST_CROSSINGS + 1):
+                self._refuse_if_moved(said)
+                try:
+                    return await self._write_once(said)
+                except StateMoved:
+                    if again == _MOST_CROSSINGS:
+                        raise
+        return None
+
+    def _refuse_if_moved(self, said: _Said) -> None:
+        """Raise StateMoved if another process changed what a change was made from."""
+        latest = self.generation if said.of_all or said.change is None else self.version_of(said.change.name)
+        if latest > said.seen:
+            raise StateMoved
+
+    async def _write_once(self, said: _Said) -> None:
+        now, change = self.now(), said.change
+        before = _NOTHING if change is None else self.own(change.formerly or change.name)
+        counts = self._counts.changed(before, change)
+        size = self._counts.after(counts)
+        whole = msgspec.structs.replace(self._whole, sizes=with_size(self._whole.sizes, now, size, now - self._longest))
+        if said.freeze is not msgspec.UNSET:
+            whole = msgspec.structs.replace(whole, freeze=said.freeze)
+        newest = None if said.configuration in (None, *self.configurations[-1:]) else said.configuration
+        sets = () if change is None else (change,)
+        noted = self._noted
+        await self._stored(Changes(now, sets, whole, said.names, (*noted, *said.events), newest))
+        self._noted = self._noted[len(noted) :]
+        self._whole, self._source = whole, None
+        self._counts.take(counts)
+        if newest is not None:
+            self.configurations = (*(one for one in self.configurations if one != newest), newest)
+        if change is not None:
+            self._remember_change(change)
+
+    def _remember_change(self, change: SetChange) -> None:
+        if change.formerly is not None:
+            del self._sets[change.formerly]
+            for name, given in [one for one in self._learned if one[0] == change.formerly]:
+                self._learned[change.name, given] = self._learned.pop((name, given))
+        for given in change.put.keys() | change.dropped.keys():
+            self._learned.pop((change.name, given), None)
+        self._sets[change.name] = change.ledger
 
     async def _stored(self, changes: Changes) -> None:
         try:
@@ -257,51 +307,17 @@ class Ledger:
         self._failure = None
         self._writes += 1
 
-    def _counted(self, change: SetChange | None) -> dict[str, int]:
-        """Return in how many inputs those tenants will be whom a change puts somewhere new or drops."""
-        counts: dict[str, int] = {}
-        if change is None:
-            return counts
-        before = self.own(change.formerly or change.name).baselines
-        for given, parameters in change.put.items():
-            known = before[given].released if given in before else {}
-            for tenant in parameters:
-                if tenant not in known:
-                    counts[tenant] = counts.get(tenant, self._counts.get(tenant, 0)) + 1
-        for tenants in change.dropped.values():
-            for tenant in tenants:
-                counts[tenant] = counts.get(tenant, self._counts.get(tenant, 0)) - 1
-        return counts
-
     def leave_out(self, name: SetName, given: Input, unseen: frozenset[str]) -> None:
         """Note whom Argo CD's own selectors leave out of an answer: they count as nobody where tenants are counted."""
-        if self._unseen.get((name, given), frozenset()) != unseen:
-            self._unseen[name, given] = unseen
+        if self._counts.leave_out(name, given, unseen):
             self._source = None
-
-    def _hidden(self, counts: Mapping[str, int]) -> int:
-        """Return how many tenants are answered, and left out of every answer that has them; `counts` come first."""
-        times: dict[str, int] = {}
-        for (name, given), unseen in self._unseen.items():
-            if given in self.own(name).baselines:
-                for tenant in unseen:
-                    times[tenant] = times.get(tenant, 0) + 1
-        known = self._counts
-        return sum(0 < counts.get(tenant, known.get(tenant, 0)) <= number for tenant, number in times.items())
-
-    def _recount(self, counts: Mapping[str, int]) -> None:
-        for tenant, number in counts.items():
-            if number > 0:
-                self._counts[tenant] = number
-            else:
-                self._counts.pop(tenant, None)
 
     def remember(self, name: SetName, own: SetLedger, seen: int) -> None:
         """Take what needs no writing: when an input was last asked for, and what follows from time alone.
 
-        Raises StateMoved if the ledger was read anew since the generation `seen`.
+        Raises StateMoved if another process changed the ApplicationSet since the generation `seen`.
         """
-        if seen != self.generation:
+        if self.version_of(name) > seen:
             raise StateMoved
         self._sets[name] = own
 
@@ -311,9 +327,14 @@ class Ledger:
 
     def stand_at(self, position: Position, turns: int) -> None:
         """Note where the source stands; it is written with whatever is written next."""
-        origin = Origin(position.timeline, position.lsn, position.standby, turns)
-        if self._whole.origins.get(position.source) != origin:
-            origins = {**self._whole.origins, position.source: origin}
+        self._stands[position.source] = origin = Origin(position.timeline, position.lsn, position.standby, turns)
+        self._stand(position.source, origin)
+
+    def _stand(self, source: str, origin: Origin) -> None:
+        """Note where a source stands, unless it is known to stand further on: another process reads its standby."""
+        known = self._whole.origins.get(source)
+        if known is None or _progress(known) < _progress(origin):
+            origins = {**self._whole.origins, source: origin}
             self._whole = msgspec.structs.replace(self._whole, origins=origins)
 
     async def answer_unguarded(self) -> None:
@@ -340,6 +361,14 @@ class Ledger:
         await self.write(None, self.generation)
         return True
 
+    async def replicas(self, this: Replica) -> Sequence[Replica]:
+        """Note that this process is there, and return all that are; raises StateError."""
+        return await self._store.seen(this)
+
+    async def leave(self, replica: str) -> None:
+        """Note that this process is there no more; raises StateError."""
+        await self._store.gone(replica)
+
     async def count(self, name: LiveName, digest: str) -> int | None:
         """Return the number of the next nudge; None if another process is just about to send it. Raises StateError."""
         return await self._store.nudge(name, digest, self.now(), _LATELY if self.is_shared else 0.0)
@@ -362,15 +391,5 @@ class Ledger:
             await self._store.close()
 
 
-def _answers(own: SetLedger) -> Mapping[Input, Mapping[str, bytes]]:
-    return {given: one.released for given, one in own.baselines.items()}
-
-
-def held_in(own: SetLedger) -> int:
-    """Return how many removals an ApplicationSet has held."""
-    return len(removals_held(own.holds.values()))
-
-
-def removals_held(holds: Iterable[Hold]) -> Collection[tuple[Input, str]]:
-    """Return the removals among holds, which additions that wait are not."""
-    return {(hold.input, hold.tenant) for hold in holds if hold.rule != "replacement"}
+def _progress(origin: Origin) -> tuple[int, int, int]:
+    return origin.turns, origin.timeline, origin.lsn

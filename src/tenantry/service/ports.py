@@ -27,6 +27,10 @@ class Reading(Protocol):
         """All columns of the table, whether they are served or not."""
         ...
 
+    async def reached(self) -> int:
+        """Tell, after the last row, how far the log had come: nothing of what was read is newer; 0 without a log."""
+        ...
+
     def rows(self, columns: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
         """Give every row in slices, with these columns, in order of id.
 

@@ -70,10 +70,10 @@ class Recognising:
         known = dict(self._known(name, spec, snapshot))
         marks = await driven(marks_of(known.items(), self._label_of, [spec.name] if spec.name.text else []))
         strays = strays_among(owned, marks, len(known))
-        own = self._ledger.own(name)
-        strays = [one for one in strays if one not in own.strays]
+        strays = [one for one in strays if one not in self._ledger.own(name).strays]
         if strays:
             strays = await self._without_those_who_left(name, owned, strays)
+        own = self._ledger.own(name)
         if error := refusal(own, strays, self._ledger.now()):
             await self._note(name, strays)
             raise error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from tenantry.core.asking import Read
@@ -58,7 +59,8 @@ async def _read(source: TenantSource, shape: TableShape, previous: Snapshot | No
                 builder.add(some)
                 await turn.give_way()
             collect_young()
-    return await driven(builder.finish(reading.position))
+        position = replace(reading.position, reached=await reading.reached())
+    return await driven(builder.finish(position))
 
 
 class Refresher:

@@ -24,7 +24,8 @@ from tenantry.service.guard_facts import (
     SetSummary,
     WordFact,
 )
-from tenantry.service.ledger import Ledger, held_in
+from tenantry.service.ledger import Ledger
+from tenantry.service.standing import held_in
 from tenantry.service.state import EventQuery
 
 _CLOCKS_DIFFER = 60.0

@@ -48,6 +48,9 @@ class Remembered(msgspec.Struct, frozen=True):
 
     whole: Whole
     sets: Mapping[SetName, SetLedger]
+    configurations: Sequence[str] = ()
+    """By which was answered, the newest one last."""
+
     is_new: bool = False
     """Whether it was made just now: nothing is known of what was answered before."""
 
@@ -77,6 +80,18 @@ class Changes(msgspec.Struct, frozen=True):
     """By id: names that are released for the first time."""
 
     events: Sequence[Event] = ()
+    configuration: str | None = None
+    """Which becomes the newest one with this; None where the newest stays."""
+
+
+class Replica(msgspec.Struct, frozen=True):
+    """A process that answers by a state."""
+
+    id: str
+    configuration: str
+    version: str
+    age: float = 0.0
+    """Seconds since it was seen, by the clock of the state database."""
 
 
 class EventQuery(msgspec.Struct, frozen=True):
@@ -102,6 +117,13 @@ class LedgerStore(Protocol):
         """Make ready what holds the state, and return all of it."""
         ...
 
+    async def catch_up(self, writes: int, known: Mapping[SetName, SetLedger]) -> Remembered:
+        """Return all of it, where `known` was all when it had been written to `writes` times.
+
+        What nobody wrote since is the very object that was known.
+        """
+        ...
+
     async def write(self, changes: Changes, writes: int) -> None:
         """Write all of it so that no crash loses it, or nothing.
 
@@ -118,6 +140,14 @@ class LedgerStore(Protocol):
 
         None, and nothing counted, if one of this digest was counted less than `lately` seconds ago.
         """
+        ...
+
+    async def seen(self, replica: Replica) -> Sequence[Replica]:
+        """Note that a process is there, and return all that were seen lately, it among them, by their ids."""
+        ...
+
+    async def gone(self, replica: str) -> None:
+        """Note that a process, by its id, is there no more."""
         ...
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:

@@ -13,9 +13,10 @@ from tenantry.core.ledger import SetLedger, SetName
 from tenantry.core.live import LiveName
 from tenantry.service.facts import SnapshotFacts
 from tenantry.service.feeding import Feeder
-from tenantry.service.ledger import Ledger, held_in
+from tenantry.service.ledger import Ledger
 from tenantry.service.nudging import Nudger, Told
 from tenantry.service.overview import Overview
+from tenantry.service.standing import held_in
 from tenantry.service.whereabouts import States, Whereabouts
 
 

@@ -180,7 +180,8 @@ class Watching:
         if self._position is None or self._position.source != position.source:
             known = self._ledger.origin_of(position.source)
             self._turns = known.turns if known else 0
-            if known is not None:
+            # A standby that is behind what was released says nothing of what became of its database: it is waited for.
+            if known is not None and not position.standby:
                 earlier = Position(position.source, known.timeline, known.lsn, known.standby)
                 if reason := position.went_back_from(earlier):
                     self._turns += 1
@@ -188,6 +189,11 @@ class Watching:
                     self._ledger.note(Event(self._ledger.now(), EventKind.WENT_BACK, because=reason))
         self._position = position
         self._ledger.stand_at(position, self._turns)
+
+    @property
+    def turns(self) -> int:
+        """How often the source went back, as far as is known."""
+        return self._turns
 
     def origin(self, position: Position) -> str:
         """Name a source, and how often it went back."""

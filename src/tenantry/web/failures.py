@@ -54,6 +54,8 @@ STATUSES: dict[type[errors.TenantryError], int] = {
     errors.StateTooNew: 503,
     errors.StateInUse: 503,
     errors.StateMoved: 503,
+    errors.ReplicaBehind: 503,
+    errors.OlderConfiguration: 503,
     errors.ShuttingDown: 503,
 }
 """Every error that leaves over HTTP; what is not listed leaves as InternalError."""

@@ -191,6 +191,10 @@ class MySQL:
             standby=read_only not in ("0", "OFF"),
         )
 
+    async def reached(self, connection: AsyncConnection) -> int:  # noqa: ARG002 -- the interface
+        """Tell nothing: positions of two servers have nothing in common."""
+        return 0
+
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """Read the columns from the catalogue, generated and invisible ones among them."""
         names = {"schema": relation.schema, "name": relation.name}

@@ -68,6 +68,20 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS system,
          ELSE ('x' || substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int END AS timeline
 """
 
+_REACHED = """
+SELECT (l - CASE WHEN NOT is_primary THEN 0
+        WHEN l % pg_size_bytes(current_setting('wal_segment_size')) = 40 THEN 40
+        WHEN l % current_setting('wal_block_size')::bigint = 24 THEN 24 ELSE 0 END)::bigint
+FROM (SELECT NOT pg_is_in_recovery() AS is_primary,
+    (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0')
+          ELSE pg_current_wal_insert_lsn() END - '0/0')::bigint AS l) AS log
+"""
+"""What a commit without `synchronous_commit` wrote is to be seen before it is on the disk: so not what was flushed.
+
+At the very beginning of a page the place for the next record lies behind the page's header, and what stands before that
+ends before it: a standby has replayed all of it, and its position is 24 or 40 bytes less.
+"""
+
 _COLUMNS = """
 WITH RECURSIVE made (number, name, type) AS (
     SELECT a.attnum, a.attname, a.atttypid
@@ -169,6 +183,10 @@ class PostgreSQL:
             lsn=row.lsn,
             standby=row.standby,
         )
+
+    async def reached(self, connection: AsyncConnection) -> int:
+        """Read how far the log has come: no transaction that could be seen wrote beyond it."""
+        return int((await connection.execute(text(_REACHED))).scalar_one())
 
     async def _schema(self, connection: AsyncConnection, relation: TableClause) -> str | None:
         found = await connection.execute(text(_RELATION), {"relation": self._quoted(relation)})

@@ -71,6 +71,10 @@ class Database(Protocol):
         """Tell where the database stands, and that what is read there has this name."""
         ...
 
+    async def reached(self, connection: AsyncConnection) -> int:
+        """Tell how far the log has come, so that no row which could be read is newer; 0 where there is none."""
+        ...
+
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """List the columns of the relation; empty if it does not exist."""
         ...
@@ -150,6 +154,11 @@ class DatabaseReading:
             while rows := await undisturbed(result.fetchmany(SLICE), self._database):
                 yield self._database.rows(rows)
             await undisturbed(result.close(), self._database)
+
+    async def reached(self) -> int:
+        """Tell how far the log had come after the last row."""
+        with as_source_errors():
+            return await undisturbed(self._database.reached(self._connection), self._database)
 
     async def drop(self) -> None:
         """Close the rows that were not read to their end."""

@@ -92,6 +92,10 @@ class SQLite:
         """Name the file: SQLite has no position that grows."""
         return Position(source=f"{self._file}/{name}")
 
+    async def reached(self, connection: AsyncConnection) -> int:  # noqa: ARG002 -- the interface
+        """Tell nothing: there is no position that grows."""
+        return 0
+
     async def columns(self, connection: AsyncConnection, relation: TableClause) -> list[Column]:
         """Read the columns and their declared types."""
         rows = await connection.execute(

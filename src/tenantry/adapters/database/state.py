@@ -9,28 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
-from tenantry.adapters.database.state_documents import (
-    event_of,
-    set_ledger,
-    whole_document,
-    whole_of,
-)
+from tenantry.adapters.database.state_documents import whole_document
 from tenantry.adapters.database.state_migrations import make, migrate, version_of
-from tenantry.adapters.database.state_tables import (
-    APPLICATION_SET,
-    EVENT,
-    HEAD,
-    INPUT,
-    LEDGER,
-    NAME,
-    RELEASED,
-)
+from tenantry.adapters.database.state_reading import ROWS_AT_ONCE, Known, events_of, ledger_row, remembered
+from tenantry.adapters.database.state_replicas import ReplicaTable
+from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, HEAD, LEDGER, NAME
 from tenantry.adapters.database.state_writing import ONE, Numbers, Parameters, write_changes
 from tenantry.adapters.database.urls import server_url
 from tenantry.core.errors import (
@@ -38,17 +27,15 @@ from tenantry.core.errors import (
     StateDamaged,
     StateError,
     StateMissing,
-    StateTooNew,
     StateUnreachable,
     StateUnwritable,
 )
 from tenantry.core.history import Event
-from tenantry.core.ledger import Input, SetName
+from tenantry.core.ledger import SetLedger, SetName
 from tenantry.core.live import LiveName
-from tenantry.service.state import Changes, EventQuery, Remembered, Whole
+from tenantry.service.state import Changes, EventQuery, Remembered, Replica, Whole
 
 T = TypeVar("T")
-_Parameters: TypeAlias = dict[Input, dict[str, bytes]]
 
 _MOST_STATEMENTS = 3
 """Times the longest that a statement may take, for a transaction that writes."""
@@ -56,10 +43,6 @@ _MOST_STATEMENTS = 3
 _LONG = 12
 """The same for what reads all there is."""
 
-_LATEST = 253_402_300_800.0
-"""The end of the year 9999, in seconds of the ledger's clock."""
-
-_ROWS_AT_ONCE = 5000
 _NUDGE = (
     "INSERT INTO {of}nudge AS known (namespace, application_set, number, digest, at) "
     "VALUES (:namespace, :application_set, 1, :digest, :now) "
@@ -75,6 +58,8 @@ class StateDatabase(Parameters, Protocol):
     schema: str | None
     is_shared: bool
     at_once: int
+    clock: str
+    """An expression for the seconds of the database's own clock."""
 
     @property
     def engine(self) -> Engine:
@@ -125,6 +110,7 @@ class StateStore:
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
         of = f"{database.schema}." if database.schema else ""
         self._nudge = text(_NUDGE.format(of=of))
+        self._replicas = ReplicaTable(of, database.clock)
         self._numbers = Numbers()
 
     @property
@@ -139,6 +125,10 @@ class StateStore:
     async def load(self) -> Remembered:
         """Migrate, and return everything but the history."""
         return await self._aside(self._load, _LONG)
+
+    async def catch_up(self, writes: int, known: Mapping[SetName, SetLedger]) -> Remembered:
+        """Return everything but the history, with what nobody wrote since as the very object that was known."""
+        return await self._aside(lambda: self._catch_up(writes, known), _LONG)
 
     async def write(self, changes: Changes, writes: int) -> None:
         """Write all changes in one transaction; raises StateMoved unless it was written to `writes` times."""
@@ -160,18 +150,31 @@ class StateStore:
         number: int | None = connection.execute(self._nudge, values).scalar_one_or_none()
         return number
 
+    async def seen(self, replica: Replica) -> Sequence[Replica]:
+        """Note that a process is there, and return all that were seen lately, it among them, by their ids."""
+        return await self._aside(
+            lambda: self._in_transaction(lambda connection: self._replicas.seen(connection, replica)),
+            _MOST_STATEMENTS,
+        )
+
+    async def gone(self, replica: str) -> None:
+        """Note that a process, by its id, is there no more."""
+        await self._aside(
+            lambda: self._in_transaction(lambda connection: self._replicas.gone(connection, replica)), _MOST_STATEMENTS
+        )
+
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives."""
 
         def read(connection: Connection) -> dict[str, str]:
-            rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(NAME.c.tenant, NAME.c.name))
+            rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(select(NAME.c.tenant, NAME.c.name))
             return {tenant: name for tenant, name in rows if made(tenant) != name}
 
         return await self._aside(lambda: self._in_transaction(read), _LONG)
 
     async def events(self, asked: EventQuery) -> Sequence[Event]:
         """Return a part of the history, in its order."""
-        return await self._aside(lambda: self._in_transaction(lambda connection: _events(connection, asked)), _LONG)
+        return await self._aside(lambda: self._in_transaction(lambda connection: events_of(connection, asked)), _LONG)
 
     async def forget(self, before: float) -> None:
         """Forget the history before a moment."""
@@ -216,11 +219,14 @@ class StateStore:
 
     def _load(self) -> Remembered:
         self._database.prepare(make=self._make)
-        with self._transaction_that_migrates() as connection:
-            try:
-                return self._remembered(connection)
-            except (ValueError, TypeError, LookupError, OverflowError) as error:
-                raise StateDamaged from error
+        with self._transaction_that_migrates() as connection, _no_damage():
+            return self._remembered(connection)
+
+    def _catch_up(self, writes: int, known: Mapping[SetName, SetLedger]) -> Remembered:
+        self._database.still_there()
+        with self._database.engine.begin() as connection, _no_damage():
+            self._database.begin(connection)
+            return self._caught_up(connection, writes, known)
 
     @contextmanager
     def _transaction_that_migrates(self) -> Iterator[Connection]:
@@ -228,20 +234,16 @@ class StateStore:
             self._database.begin(connection)
             self._database.lock_migrations(connection)
             version = version_of(connection, self._database.schema)
-            if version is not None and version > HEAD:
-                raise StateTooNew
             if version is None:
                 if not self._make:
                     raise StateMissing("The database is there, and no state of tenantry is in it.")
                 make(connection, self._database.schema)
-            elif version != HEAD:
+            elif version < HEAD:
                 migrate(connection, self._database.schema)
             yield connection
 
     def _remembered(self, connection: Connection) -> Remembered:
-        # Shared with other readers, and with no writer: what is read in several statements is of one moment.
-        first = select(LEDGER.c.writes, LEDGER.c.clock, LEDGER.c.document).with_for_update(read=True)
-        row = connection.execute(first).one_or_none()
+        row = ledger_row(connection)
         if row is None:
             if not self._make or connection.execute(select(APPLICATION_SET.c.id).limit(1)).first():
                 raise StateDamaged
@@ -250,30 +252,15 @@ class StateStore:
             connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=now, document=whole_document(whole)))
             self._numbers = Numbers()
             return Remembered(0, now, whole, {}, is_new=True)
-        sets_by_name = {
-            SetName(consumer, name): number
-            for number, consumer, name in connection.execute(
-                select(APPLICATION_SET.c.id, APPLICATION_SET.c.consumer, APPLICATION_SET.c.name)
-            )
-        }
-        inputs: list[tuple[int, int, str]] = [
-            (number, owner, given)
-            for number, owner, given in connection.execute(select(INPUT.c.id, INPUT.c.application_set, INPUT.c.text))
-        ]
-        by_owner: dict[int, dict[Input, int]] = {}
-        for number, owner, given in inputs:
-            by_owner.setdefault(owner, {})[given] = number
-        self._numbers = Numbers(sets_by_name, by_owner)
-        by_set = _released(connection, inputs)
-        names = {number: name for name, number in sets_by_name.items()}
-        sets = {
-            names[number]: set_ledger(document, by_set.get(number, {}))
-            for number, document in connection.execute(select(APPLICATION_SET.c.id, APPLICATION_SET.c.document))
-        }
-        if not 0 <= row.clock < _LATEST:
+        found, self._numbers = remembered(connection, row, None)
+        return found
+
+    def _caught_up(self, connection: Connection, writes: int, sets: Mapping[SetName, SetLedger]) -> Remembered:
+        row = ledger_row(connection)
+        if row is None:
             raise StateDamaged
-        # One that somebody only looked at was never answered from.
-        return Remembered(row.writes, row.clock, whole_of(row.document), sets, is_new=not row.writes)
+        found, self._numbers = remembered(connection, row, Known(writes, sets, self._numbers))
+        return found
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -290,43 +277,13 @@ def _writes(connection: Connection) -> int:
     return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == ONE)).scalar_one())
 
 
-def _released(
-    connection: Connection, inputs: Sequence[tuple[int, int, str]]
-) -> dict[int, dict[Input, dict[str, bytes]]]:
-    """Return the parameter sets of every ApplicationSet, input and tenant."""
-    by_input: dict[int, dict[str, bytes]] = {}
-    by_set: dict[int, _Parameters] = {}
-    for number, owner, given in inputs:
-        by_set.setdefault(owner, {})[given] = by_input[number] = {}
-    rows = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(
-        select(RELEASED.c.input, RELEASED.c.tenant, RELEASED.c.parameters)
-    )
-    for number, tenant, parameters in rows:
-        by_input[number][tenant] = parameters
-    return by_set
-
-
-def _events(connection: Connection, asked: EventQuery) -> list[Event]:
-    """Look from the latest back, so that the latest few cost little."""
-    wanted = select(EVENT.c.id, EVENT.c.body).order_by(EVENT.c.id.desc())
-    if asked.set_name is not None:
-        wanted = wanted.where(
-            EVENT.c.application_set.in_((asked.set_name.application_set, "")),
-            EVENT.c.consumer.in_((asked.set_name.consumer, "")),
-        )
-    if asked.since is not None:
-        wanted = wanted.where(EVENT.c.at >= asked.since)
-    if asked.until is not None:
-        wanted = wanted.where(EVENT.c.at <= asked.until)
-    found: list[Event] = []
-    with connection.execution_options(yield_per=100).execute(wanted) as rows:
-        for number, body in rows:
-            event = event_of(body, number)
-            if asked.tenant is None or event.is_about(asked.tenant):
-                found.append(event)
-            if asked.limit is not None and len(found) >= asked.limit:
-                break
-    return found[::-1]
+@contextmanager
+def _no_damage() -> Iterator[None]:
+    """Raise StateDamaged where what is read cannot be ours."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise StateDamaged from error
 
 
 def _heard(future: asyncio.Future[T]) -> None:

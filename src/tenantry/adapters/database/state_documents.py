@@ -9,6 +9,7 @@ import msgspec
 from tenantry.core.errors import StateDamaged
 from tenantry.core.history import Event
 from tenantry.core.ledger import Baseline, Hold, Input, Loss, SetLedger, Sizes, Word
+from tenantry.core.position import ReleasedFrom
 from tenantry.core.spec import Spec
 from tenantry.service.state import Whole
 
@@ -44,6 +45,7 @@ class SetDocument(msgspec.Struct, omit_defaults=True):
 _ENCODER = msgspec.json.Encoder()
 _OF_SET = msgspec.json.Decoder(SetDocument)
 _OF_WHOLE = msgspec.json.Decoder(Whole)
+_OF_ORIGIN = msgspec.json.Decoder(ReleasedFrom)
 _OF_EVENT = msgspec.json.Decoder(Event)
 
 
@@ -70,7 +72,9 @@ def set_document(ledger: SetLedger) -> str:
     return _ENCODER.encode(document).decode()
 
 
-def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> SetLedger:
+def set_ledger(
+    document: str, released: Mapping[Input, Mapping[str, bytes]], origins: Mapping[Input, ReleasedFrom]
+) -> SetLedger:
     """Read an ApplicationSet's document; raises StateDamaged."""
     try:
         found = _OF_SET.decode(document)
@@ -78,7 +82,16 @@ def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> 
         raise StateDamaged from error
     return SetLedger(
         baselines={
-            given: Baseline(released.get(given, {}), one.lens, one.layout, one.first, one.last, one.polled, one.edited)
+            given: Baseline(
+                released.get(given, {}),
+                one.lens,
+                one.layout,
+                one.first,
+                one.last,
+                one.polled,
+                one.edited,
+                origins.get(given),
+            )
             for given, one in found.inputs.items()
         },
         losses=found.losses,
@@ -93,6 +106,19 @@ def set_ledger(document: str, released: Mapping[Input, Mapping[str, bytes]]) -> 
         unrecognised=found.unrecognised,
         spec=found.spec,
     )
+
+
+def origin_document(origin: ReleasedFrom | None) -> str | None:
+    """Write where the parameter sets of an input were read."""
+    return None if origin is None else _ENCODER.encode(origin).decode()
+
+
+def origin_of(document: str | None) -> ReleasedFrom | None:
+    """Read it; raises StateDamaged."""
+    try:
+        return None if document is None else _OF_ORIGIN.decode(document)
+    except msgspec.DecodeError as error:
+        raise StateDamaged from error
 
 
 def whole_document(whole: Whole) -> str:

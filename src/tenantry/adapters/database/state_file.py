@@ -31,6 +31,7 @@ class StateFile:
 
     schema: str | None = None
     is_shared = False
+    clock = "(julianday('now') - 2440587.5) * 86400.0"
     at_once = 1
     """Transactions at one time."""
 

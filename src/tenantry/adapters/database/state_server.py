@@ -46,6 +46,7 @@ class StateServer:
     schema: str | None = SCHEMA
     is_shared = True
     at_once = 4
+    clock = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)"
 
     def __init__(self, url: URL, connect: timedelta, statement: timedelta) -> None:
         """Name the server; nothing is connected to yet."""

@@ -16,10 +16,21 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The latest migration: a database that stands there needs no Alembic."""
 
+READABLE_BY = "0002"
+"""The earliest version of tenantry, by its latest migration, that can use a database which stands at `HEAD`.
+
+What came since has defaults, and is found out of step where that version wrote.
+"""
+
 VERSION_TABLE = "schema_version"
+"""Says who can use the database; where there is no `MIGRATION_TABLE`, also at which migration it stands."""
+
+MIGRATION_TABLE = "migration"
+"""Says at which migration it stands; no version up to `READABLE_BY` knows of it."""
+
 SCHEMA = "tenantry"
 """In PostgreSQL, where the tables are: tenants' own database may be the same one."""
 
@@ -33,8 +44,14 @@ LEDGER = Table(
     Column("writes", BigInteger, nullable=False),
     Column("clock", Double, nullable=False),
     Column("document", Text, nullable=False),
+    Column("marked", BigInteger, nullable=False, server_default="0"),
+    Column("unmarked", BigInteger, nullable=False, server_default="0"),
 )
-"""One row: how often was written, the latest time, and what is known of all ApplicationSets together."""
+"""One row: how often was written, the latest time, and what is known of all ApplicationSets together.
+
+`marked` is the latest write that left its number with all that it changed, `unmarked` the latest before it that left
+none: versions up to `READABLE_BY` do not.
+"""
 
 APPLICATION_SET = Table(
     "application_set",
@@ -43,8 +60,10 @@ APPLICATION_SET = Table(
     Column("consumer", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("document", Text, nullable=False),
+    Column("written", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("consumer", "name"),
 )
+"""`written` is the number of the write that changed it last."""
 
 INPUT = Table(
     "input",
@@ -52,8 +71,11 @@ INPUT = Table(
     Column("id", _NUMBER, primary_key=True),
     Column("application_set", _NUMBER, ForeignKey("application_set.id"), nullable=False),
     Column("text", Text, nullable=False),
+    Column("written", BigInteger, nullable=False, server_default="0"),
+    Column("origin", Text),
     UniqueConstraint("application_set", "text"),
 )
+"""`written` is the number of the write that changed its parameter sets last, `origin` where these were read."""
 
 RELEASED = Table(
     "released",
@@ -84,6 +106,26 @@ NUDGE = Table(
     sqlite_with_rowid=False,
 )
 """How often each ApplicationSet of the cluster was told of a change, and of which one last."""
+
+CONFIGURATION = Table(
+    "configuration",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""By which configurations was answered, and by which write each became the newest one."""
+
+REPLICA = Table(
+    "replica",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("configuration", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("seen", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The processes that answer by this state, and when each of them was seen last, by the clock of the database."""
 
 EVENT = Table(
     "event",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, delete, insert, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, update
 
-from tenantry.adapters.database.state_documents import event_document, set_document, whole_document
-from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, INPUT, LEDGER
+from tenantry.adapters.database.state_documents import event_document, origin_document, set_document, whole_document
+from tenantry.adapters.database.state_tables import APPLICATION_SET, CONFIGURATION, EVENT, INPUT, LEDGER
 from tenantry.core.errors import StateMoved
 from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetName
@@ -21,20 +21,40 @@ ONE = 1
 _COUNT = (
     update(LEDGER)
     .where(LEDGER.c.id == ONE, LEDGER.c.writes == bindparam("before"))
-    .values(writes=bindparam("after"), clock=bindparam("now"))
+    .values(
+        writes=bindparam("after"),
+        clock=bindparam("now"),
+        marked=bindparam("after"),
+        # Whoever wrote before without a mark is a version that knows of none: of its writes all is to be read.
+        unmarked=case((LEDGER.c.marked == bindparam("before"), LEDGER.c.unmarked), else_=bindparam("before")),
+    )
 )
 _COUNT_AND_KEEP = _COUNT.values(document=bindparam("whole"))
 _NEW_SET = (
     insert(APPLICATION_SET)
-    .values(consumer=bindparam("whose"), name=bindparam("called"), document=bindparam("kept"))
+    .values(consumer=bindparam("whose"), name=bindparam("called"), document=bindparam("kept"), written=bindparam("now"))
     .returning(APPLICATION_SET.c.id)
 )
 _SET = (
     update(APPLICATION_SET)
     .where(APPLICATION_SET.c.id == bindparam("number"))
-    .values(consumer=bindparam("whose"), name=bindparam("called"), document=bindparam("kept"))
+    .values(consumer=bindparam("whose"), name=bindparam("called"), document=bindparam("kept"), written=bindparam("now"))
 )
-_NEW_INPUT = insert(INPUT).values(application_set=bindparam("number"), text=bindparam("given")).returning(INPUT.c.id)
+_NEW_INPUT = (
+    insert(INPUT)
+    .values(
+        application_set=bindparam("number"),
+        text=bindparam("given"),
+        written=bindparam("now"),
+        origin=bindparam("whence"),
+    )
+    .returning(INPUT.c.id)
+)
+_INPUT = (
+    update(INPUT).where(INPUT.c.id == bindparam("number")).values(written=bindparam("now"), origin=bindparam("whence"))
+)
+_FORMER_CONFIGURATION = delete(CONFIGURATION).where(CONFIGURATION.c.digest == bindparam("known"))
+_NEWEST_CONFIGURATION = insert(CONFIGURATION)
 _NO_INPUT = delete(INPUT).where(INPUT.c.id == bindparam("number"))
 _ANOTHER_CONSUMER = (
     update(EVENT)
@@ -84,17 +104,30 @@ def write_changes(
     if counted.rowcount != 1:
         raise StateMoved
     for change in changes.sets:
-        _write_set(connection, parameters, change, numbers)
+        _write_set(connection, parameters, change, numbers, writes + 1)
+    if changes.configuration is not None:
+        connection.execute(_FORMER_CONFIGURATION, {"known": changes.configuration})
+        connection.execute(_NEWEST_CONFIGURATION, {"digest": changes.configuration, "number": writes + 1})
     parameters.name(connection, changes.names)
     if changes.events:
         connection.execute(_NEW_EVENT, [_event_row(event) for event in changes.events])
 
 
-def _write_set(connection: Connection, parameters: Parameters, change: SetChange, numbers: Numbers) -> None:
-    number = _number_of(connection, change, numbers)
-    inputs = numbers.inputs.setdefault(number, {})
-    for given in change.ledger.baselines.keys() - inputs.keys():
-        inputs[given] = connection.execute(_NEW_INPUT, {"number": number, "given": given}).scalar_one()
+def _write_set(connection: Connection, parameters: Parameters, change: SetChange, numbers: Numbers, write: int) -> None:
+    number = _number_of(connection, change, numbers, write)
+    inputs, baselines = numbers.inputs.setdefault(number, {}), change.ledger.baselines
+    changed = (change.put.keys() | change.dropped.keys()) & baselines.keys() & inputs.keys()
+    for given in baselines.keys() - inputs.keys():
+        values = {"number": number, "given": given, "now": write, "whence": origin_document(baselines[given].origin)}
+        inputs[given] = connection.execute(_NEW_INPUT, values).scalar_one()
+    if changed:
+        connection.execute(
+            _INPUT,
+            [
+                {"number": inputs[given], "now": write, "whence": origin_document(baselines[given].origin)}
+                for given in sorted(changed)
+            ],
+        )
     for given, tenants in change.dropped.items():
         parameters.drop(connection, inputs[given], list(tenants))
     for given, put in change.put.items():
@@ -103,14 +136,19 @@ def _write_set(connection: Connection, parameters: Parameters, change: SetChange
         connection.execute(_NO_INPUT, {"number": inputs.pop(given)})
 
 
-def _number_of(connection: Connection, change: SetChange, numbers: Numbers) -> int:
+def _number_of(connection: Connection, change: SetChange, numbers: Numbers, write: int) -> int:
     """Write the ApplicationSet's own row, and return its number."""
     name = change.name
     if change.formerly is not None:
         numbers.sets[name] = numbers.sets.pop(change.formerly)
         whose = {"before": change.formerly.consumer, "after": name.consumer, "called": name.application_set}
         connection.execute(_ANOTHER_CONSUMER, whose)
-    values = {"whose": name.consumer, "called": name.application_set, "kept": set_document(change.ledger)}
+    values = {
+        "whose": name.consumer,
+        "called": name.application_set,
+        "kept": set_document(change.ledger),
+        "now": write,
+    }
     number = numbers.sets.get(name)
     if number is None:
         number = numbers.sets[name] = int(connection.execute(_NEW_SET, values).scalar_one())

@@ -1,0 +1,251 @@
+"""A slower replica: it never answers with what is older than what another one answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tenantry.core.errors import ReadFailed, ReplicaBehind
+from tenantry.core.position import Position, ReleasedFrom
+from tests.builders import HERE
+from tests.fakes import FakeStore
+from tests.guard.here import Here
+from tests.guard.test_attacks import COLUMNS, Rows, begun, rows
+
+pytestmark = pytest.mark.anyio
+
+
+async def beside(one: Here, position: Position = HERE, many: int = 100) -> Here:
+    """Return another process, which has read its rows at a position."""
+    other = await one.restarted(name="other", position=position)
+    other.read(rows(many), COLUMNS)
+    return other
+
+
+def at(here: Here, lsn: int, now: Rows, *, standby: bool = False, reached: int = 0) -> None:
+    """Have a process read rows at a position."""
+    here.clock.pass_by(seconds=1)
+    here.position = replace(HERE, lsn=lsn, reached=reached or lsn, standby=standby)
+    here.read(now, COLUMNS)
+
+
+async def test_a_standby_that_is_behind_answers_no_parameters_from_before() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    at(primary, 2000, rows(100, status="v2"))
+    assert (await primary.ask())["t000"]["status"] == "v2"
+
+    for lsn in (1500, 1999):
+        at(standby, lsn, rows(100, status="v1"), standby=True)
+        with pytest.raises(ReplicaBehind):
+            await standby.ask()
+
+    at(standby, 2000, rows(100, status="v2"), standby=True)
+    assert (await standby.ask())["t000"]["status"] == "v2"
+    assert standby.seen.events.count("replica_behind") == 1
+    assert standby.seen.events[-1] == "replica_caught_up"
+
+
+async def test_a_standby_that_is_behind_brings_nobody_back_who_has_left() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    at(primary, 2000, rows(99))
+    primary.clock.pass_by(seconds=61)
+    at(primary, 3000, rows(99))
+    assert len(await primary.ask()) == 99
+
+    at(standby, 2500, rows(100), standby=True)
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+    at(standby, 3000, rows(99), standby=True)
+    assert len(await standby.ask()) == 99
+
+
+async def test_a_standby_that_is_behind_holds_nobody_who_is_new() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    at(primary, 2000, rows(150))
+    assert len(await primary.ask()) == 150
+    at(standby, 1500, rows(100), standby=True)
+    assert len(await standby.ask()) == 150
+    standby.clock.pass_by(seconds=61)
+    at(standby, 1600, rows(100), standby=True)
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+    assert not standby.own().holds
+
+
+async def test_what_repeats_the_last_answer_waits_for_nobody() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=900, standby=True))
+
+    assert len(await standby.ask()) == 100
+    assert not standby.guarding.catching_up.is_behind
+
+
+async def test_of_one_server_a_read_that_began_later_is_enough() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    at(one, 2000, rows(101), reached=2100)
+    at(other, 2000, rows(100, status="old"), reached=2050)
+    one.clock.pass_by(seconds=1)
+    assert len(await one.ask()) == 101
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    at(other, 2050, rows(101, status="new"), reached=2050)
+    assert (await other.ask())["t100"]["status"] == "new"
+
+
+async def test_a_read_that_lies_beyond_what_was_answered_need_not_begin_later() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    at(one, 2000, rows(101))
+    at(other, 2001, rows(102))
+    other.clock.pass_by(seconds=1)
+    assert len(await one.ask()) == 101
+    other.clock.pass_by(seconds=1)
+
+    assert len(await other.ask()) == 102
+
+
+async def test_without_positions_a_read_that_began_later_is_needed() -> None:
+    nowhere = Position("file.db/organization")
+    one = await begun(100, store=FakeStore(is_shared=True), position=nowhere)
+    other = await beside(one, nowhere)
+    one.clock.pass_by(seconds=1)
+    one.read(rows(101), COLUMNS)
+    other.read(rows(100, status="old"), COLUMNS)
+    one.clock.pass_by(seconds=1)
+    await one.ask()
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    other.read(rows(101, status="new"), COLUMNS)
+    assert len(await other.ask()) == 101
+
+
+async def test_who_is_behind_reads_at_once_and_answers_from_that_read() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    at(one, 2000, rows(101))
+    await one.ask()
+    times = 0
+
+    async def read_now() -> None:
+        nonlocal times
+        times += 1
+        at(other, 1900 + 50 * times, rows(101, status="v2"), standby=True)
+
+    at(other, 1500, rows(100, status="v1"), standby=True)
+    other.guarding.catching_up.read_now = read_now
+
+    assert (await other.ask())["t000"]["status"] == "v2"
+    assert times == 2
+    assert "replica_behind" not in other.seen.events
+
+
+async def test_who_is_behind_and_cannot_read_says_so() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one, replace(HERE, lsn=1, standby=True))
+    at(one, 2000, rows(101))
+    await one.ask()
+    at(other, 1500, rows(100, status="v1"), standby=True)
+
+    async def read_now() -> None:
+        raise ReadFailed
+
+    other.guarding.catching_up.read_now = read_now
+
+    with pytest.raises(ReplicaBehind, match="later state of the tenants' database"):
+        await other.ask()
+
+
+async def test_a_standby_that_is_behind_at_its_start_takes_nothing_for_a_restored_backup() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    at(primary, 5000, rows(101))
+    await primary.ask()
+
+    standby = await beside(primary, replace(HERE, lsn=4000, standby=True))
+    assert len(await standby.ask()) == 101  # the one it lacks is not missing for long enough
+
+    assert "source_went_back" not in standby.seen.events
+    at(standby, 5000, rows(101), standby=True)
+    assert len(await standby.ask()) == 101
+    assert standby.ledger.whole.origins[HERE.source].lsn == 5000
+
+
+async def test_after_a_restored_backup_whoever_still_has_what_was_before_answers_no_more() -> None:
+    old = await begun(100, store=FakeStore(is_shared=True))
+    at(old, 9_000_000, rows(100, status="before"))
+    await old.ask()
+    new = await old.restarted(name="new", position=replace(HERE, lsn=2000, reached=2000))
+    new.read(rows(100, status="restored"), COLUMNS)
+    new.clock.pass_by(seconds=1)
+    new.read(rows(100, status="restored"), COLUMNS)
+    assert (await new.ask())["t000"]["status"] == "restored"
+
+    with pytest.raises(ReplicaBehind):
+        await old.ask()
+
+
+async def test_nobody_is_told_of_what_would_go_back() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    at(primary, 2000, rows(100, status="v2"))
+    await primary.ask()
+    at(standby, 1500, rows(100, status="v1"), standby=True)
+
+    await standby.guarding.foreseeing.look({"prod": False})
+    assert not standby.guarding.foreseeing.differences("prod", None)
+
+    at(standby, 2500, rows(100, status="v3"), standby=True)
+    await standby.guarding.foreseeing.look({"prod": False})
+    assert standby.guarding.foreseeing.differences("prod", None)
+
+
+BEFORE = ReleasedFrom("db", 0, 1, 100, standby=False)
+
+
+@pytest.mark.parametrize(
+    ("position", "turns", "after", "follows"),
+    [
+        pytest.param(Position("db", 1, 101), 0, False, True, id="beyond, on the same primary"),
+        pytest.param(Position("db", 1, 100), 0, False, False, id="at the same place, and nobody knows when"),
+        pytest.param(Position("db", 1, 100), 0, True, True, id="begun later"),
+        pytest.param(Position("db", 1, 99), 0, True, True, id="begun later, what was written not on the disk yet"),
+        pytest.param(Position("db", 1, 99, standby=True), 0, True, False, id="a standby behind"),
+        pytest.param(Position("db", 1, 100, standby=True), 0, False, True, id="a standby that has replayed it"),
+        pytest.param(Position("db", 2, 150), 0, False, False, id="promoted, and read before"),
+        pytest.param(Position("db", 2, 150), 0, True, True, id="promoted"),
+        pytest.param(Position("db", 2, 99), 0, True, False, id="promoted without it"),
+        pytest.param(Position("other", 9, 999), 0, False, False, id="another database, read before"),
+        pytest.param(Position("other", 1, 1), 0, True, True, id="another database"),
+        pytest.param(Position("db", 1, 10), 1, True, True, id="known to have gone back"),
+        pytest.param(Position("db"), 0, True, True, id="no positions"),
+    ],
+)
+def test_what_may_follow_a_release(position: Position, turns: int, *, after: bool, follows: bool) -> None:
+    assert position.follows(BEFORE, turns, after=after) is follows
+
+
+@pytest.mark.parametrize(
+    ("position", "follows"),
+    [
+        pytest.param(Position("db", 1, 500), False, id="a primary that read before"),
+        pytest.param(Position("db", 1, 100, standby=True), True, id="a standby as far"),
+        pytest.param(Position("db", 1, 99, standby=True), False, id="a standby less far"),
+    ],
+)
+def test_what_may_follow_a_release_from_a_standby(position: Position, *, follows: bool) -> None:
+    """A commit that waits for its standby is to be seen there first."""
+    assert position.follows(replace(BEFORE, standby=True), 0, after=False) is follows
+    assert position.follows(replace(BEFORE, standby=True), 0, after=True) is (position.lsn >= BEFORE.reached)
+    assert not position.follows(replace(BEFORE, turns=1), 0, after=True)
+    assert not position.follows(replace(BEFORE, timeline=2), 0, after=True)
