@@ -98,6 +98,7 @@ def test_check_and_status_tell_what_cannot_be_seen_through(
     assert checked() == []
     database.execute("INSERT INTO organization (tenant, status) VALUES ('kilo', 'active')")
     argocd.eventually(lambda: name_of("kilo") in uids(argocd), what="The Application")
+    guard(service, "freeze", "--why", "to be looked at")
     database.execute("UPDATE organization SET status = 'trial' WHERE tenant = 'kilo'")
     [finding] = checked()
     assert finding["level"] == "finding"
