@@ -62,9 +62,10 @@ bench-page: servers e2e-build ## Measure, and write the page of the benchmark fr
 fuzz: .venv/dev ## Send a million generated requests
 	$(BIN)/python -m tests.fuzz.million
 
-guard: .venv/dev ## Walk 100,000 steps against the guard's invariant, kill it 200 times, plant faults into it
+guard: servers .venv/dev ## Walk 100,000 steps against the guard's invariant, kill it 200 times, race 1,000 times, plant faults into it
 	$(BIN)/python -m tests.guard.walk --steps 100000
 	$(BIN)/python -m tests.guard.killed --times 200
+	$(BIN)/python -m tests.replicas.races --times 1000
 	$(BIN)/python -m tests.mutants.guard
 
 docs: .venv/dev ## Write the reference pages from the code

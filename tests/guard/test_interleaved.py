@@ -186,6 +186,7 @@ async def test_writes_of_others_about_other_application_sets_hold_nobody_up() ->
     one.clock.pass_by(seconds=1)
     other.read(rows(99), COLUMNS)
     await other.ask(name="another")
+    one.reads_when_asked()
 
     assert len(await one.ask()) == 99
 

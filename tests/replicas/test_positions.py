@@ -11,7 +11,7 @@ from tenantry.core.position import Position, ReleasedFrom
 from tests.builders import HERE
 from tests.fakes import FakeStore
 from tests.guard.here import Here
-from tests.guard.test_attacks import COLUMNS, Rows, begun, rows
+from tests.guard.test_attacks import COLUMNS, ME, Rows, begun, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +179,79 @@ async def test_a_standby_that_is_behind_at_its_start_takes_nothing_for_a_restore
     at(standby, 5000, rows(101), standby=True)
     assert len(await standby.ask()) == 101
     assert standby.ledger.whole.origins[HERE.source].lsn == 5000
+
+
+async def two_settled(one: Here, other: Here) -> None:
+    """Have the last tenant missing for long enough, by the reads of both."""
+    for _ in range(2):
+        for here in (one, other):
+            at(here, here.position.lsn + 1000, rows(99), standby=here.position.standby)
+        one.clock.pass_by(seconds=61)
+
+
+async def test_whoever_another_one_found_back_is_not_let_go_by_an_earlier_read() -> None:
+    """That a tenant has a row again is written down nowhere."""
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    await two_settled(one, other)
+    at(other, 9000, rows(100))
+    assert len(await other.ask()) == 100
+    one.clock.pass_by(seconds=1)
+
+    with pytest.raises(ReplicaBehind):
+        await one.ask()
+
+    async def read_now() -> None:
+        at(one, 9000, rows(100))
+
+    one.guarding.catching_up.read_now = read_now
+    assert len(await one.ask()) == 100
+    assert not one.own().losses
+
+
+async def test_whose_hold_another_one_ended_is_not_let_go_by_an_earlier_read() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    await other.say.freeze(None, ME)
+    await two_settled(one, other)
+    assert len(await one.reads_when_asked().ask()) == 100
+    assert one.held() == ["t099"]
+    await other.say.unfreeze(None, ME)
+    at(other, 9000, rows(100))
+    await other.ask()
+    assert not other.held()
+    one.guarding.catching_up.read_now = None
+    one.clock.pass_by(seconds=1)
+
+    assert len(await one.ask()) == 100  # not settled: another one answered since it read
+    assert not one.own().losses
+
+
+async def test_by_a_standby_nobody_goes_while_a_replica_of_the_primary_is_there() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await two_settled(primary, standby)
+    await primary.guarding.replicas._look()
+    await standby.guarding.replicas._look()
+    assert len(await standby.ask()) == 100
+
+    await primary.guarding.replicas.leave()
+    await standby.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 99
+
+
+async def test_of_two_standbys_nobody_goes_by_the_slower_one() -> None:
+    slow = (await begun(100, store=FakeStore(is_shared=True), position=replace(HERE, standby=True))).reads_when_asked()
+    fast = (await beside(slow, replace(HERE, lsn=5000, standby=True))).reads_when_asked()
+    await fast.ask()
+    await two_settled(slow, fast)
+    await fast.guarding.replicas._look()
+    await slow.guarding.replicas._look()
+
+    assert len(await slow.ask()) == 100
+    assert len(await fast.ask()) == 99
 
 
 async def test_after_a_restored_backup_whoever_still_has_what_was_before_answers_no_more() -> None:

@@ -85,7 +85,10 @@ class Baseline(msgspec.Struct, frozen=True):
     """Whether it has what other inputs were answered, and was not answered by itself yet."""
 
     origin: ReleasedFrom | None = None
-    """Where its parameter sets were read, those that changed last; None if nobody noted that."""
+    """Where the rows were read by which it changed last, or by which somebody was held or not any more.
+
+    None if nobody noted that.
+    """
 
 
 class Loss(msgspec.Struct, frozen=True):

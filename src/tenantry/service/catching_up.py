@@ -6,15 +6,17 @@ Only what would change an answer waits for a read; what repeats what was answere
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from tenantry.core.asking import Decision, Read
 from tenantry.core.errors import NotReady, ReplicaBehind
 from tenantry.core.ledger import Input, SetName
 from tenantry.core.position import Position, ReleasedFrom
+from tenantry.service.circumstances import Request
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
 from tenantry.service.snapshots import SnapshotHolder
+from tenantry.service.state import Replica
 from tenantry.service.watching import Watching
 
 ReadNow = Callable[[], Awaitable[object]]
@@ -55,12 +57,30 @@ class CatchingUp:
             return None
         return ReleasedFrom(position.source, origin.turns, origin.timeline, origin.lsn, origin.standby)
 
-    def require(self, name: SetName, given: Input, decision: Decision, position: Position, read: Read) -> None:
-        """Raise ReplicaBehind if a decision would change what was answered from a later read."""
-        changes = decision.put or decision.dropped or decision.began or decision.ended
-        if changes and not self.may_follow(name, given, position, read):
+    def require(self, this: Request, decision: Decision) -> None:
+        """Raise ReplicaBehind if a decision would change what was answered from a later read, or may have been.
+
+        That somebody has a row still, or again, is written down nowhere: so nobody goes by a read that began before the
+        request did.
+        """
+        name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
+        if changes(decision) and not self.may_follow(name, given, position, this.read):
+            raise ReplicaBehind
+        if decision.dropped and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):
             raise ReplicaBehind
         self._caught_up(name, given)
+
+    def lets_go(self, position: Position, others: Collection[Replica]) -> bool:
+        """Tell whether a read is proof that somebody is gone: of a standby it is none if others may have read later.
+
+        Whoever reads the primary lets go in its place.
+        """
+        return not position.standby or all(
+            one.position is None
+            or one.position.source != position.source
+            or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))
+            for one in others
+        )
 
     async def read(self, within: float) -> bool:
         """Read now, and return whether that was done in time."""
@@ -91,3 +111,8 @@ class CatchingUp:
             self._behind.discard((name, given))
             if not self._behind:
                 self._observer.told("replica_caught_up", {})
+
+
+def changes(decision: Decision) -> bool:
+    """Tell whether a decision changes an answer, or who is held in it."""
+    return bool(decision.put or decision.dropped or decision.began or decision.ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,11 @@ class Request:
     key: Key
     question: Question
     read: Read
+    began: float = -math.inf
+    """When it came, on the clock of reads."""
+
+    lets_go: bool = True
+    """Whether what was read may be proof that somebody is gone."""
 
 
 class Circumstances:
@@ -131,7 +137,7 @@ class Circumstances:
             in_step=this.of.in_step_with(key),
             twins=self._twins(key) if not own.baselines else {},
             judged=key.judged,
-            anew=self._ledger.anew(key.set_name),
+            anew=self._ledger.anew(key.set_name) if this.lets_go else math.inf,
             lens_at=lambda read: self._lens_at(key, read),
             spec=known.spec,
             is_live=known.is_live,

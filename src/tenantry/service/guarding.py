@@ -23,7 +23,7 @@ from tenantry.core.ledger import SetName
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Kept
 from tenantry.service.answering import Answering, PluginRequest, Reply
-from tenantry.service.catching_up import CatchingUp
+from tenantry.service.catching_up import CatchingUp, changes
 from tenantry.service.circumstances import Circumstances, Request
 from tenantry.service.driving import driven, to_its_end
 from tenantry.service.editing import Editing
@@ -37,7 +37,7 @@ from tenantry.service.replicas import Replicas
 from tenantry.service.snapshots import SnapshotHolder, last_good_unknown
 from tenantry.service.specs import Specs
 from tenantry.service.state import Replica, SetChange
-from tenantry.service.trying import Tries
+from tenantry.service.trying import Tries, while_moved
 from tenantry.service.upkeep import Upkeep
 from tenantry.service.watching import Watching, is_doubtful
 
@@ -96,7 +96,9 @@ class Guarding:
             self._keys, ledger, policy, self.watching, clock, shape=shape, naming=naming
         )
         self.catching_up = CatchingUp(ledger, snapshots, self.watching, observer)
-        self.replicas = Replicas(ledger, snapshots, self.catching_up, observer, clock, this=this)
+        self.replicas = Replicas(
+            ledger, snapshots, self.catching_up, observer, clock, this=this, turns=lambda: self.watching.turns
+        )
         self._upkeep = Upkeep(self._keys, ledger, self._circumstances, tokens, self._removing, self._tell_of_holds)
         self.touch = self._upkeep.touch
         self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
@@ -135,46 +137,49 @@ class Guarding:
         """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
+        began = self._clock.monotonic()
         while True:
             try:
-                return await self._tried(name, request)
-            except StateMoved:
-                if not await tries.another():
-                    raise
+                return await self._tried(name, request, began)
             except ReplicaBehind:
                 if not await self.catching_up.read(tries.left) or not await tries.another():
                     self.catching_up.refused(name, input_of(request))
                     raise
 
-    async def _tried(self, name: SetName, request: PluginRequest) -> Reply:
-        """Answer by what is known now; raises StateMoved, or ReplicaBehind, where others were faster."""
+    async def _tried(self, name: SetName, request: PluginRequest, began: float) -> Reply:
+        """Answer from the snapshot in use; raises ReplicaBehind where another process answered from a later one."""
         await self._ledger.confirm()
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
         await self._editing.look(name, input_of(request))
         of = self._keys.of(name)
         await of.lock.acquire()
-        return await self._under_lock(name, of, request)
+        return await self._under_lock(name, of, request, began)
 
     @to_its_end
-    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest) -> Reply:
+    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            await self._upkeep.take_over(name)
-            given = input_of(request)
-            await self._editing.take_over(name, given)
-            key = self._keys.key(name, given)
-            snapshot, read = self._snapshots.fresh(), self._snapshots.read
-            configuration = await self.replicas.admitted(snapshot.position.source)
-            question = self._answering.question(request, snapshot)
-            if not snapshot.complete and given not in self._ledger.own(name).baselines:
-                raise last_good_unknown(snapshot)
-            await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
-            if self._editing.is_preview(name, given):
-                return Reply(await self._answering.of(question), NEVER_AGAIN)
-            return await self._answered(Request(of, key, question, read), configuration)
+            return await self._locked(name, of, request, began)
         finally:
             of.lock.release()
+
+    @while_moved
+    async def _locked(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
+        """Answer by what is known now."""
+        await self._upkeep.take_over(name)
+        given = input_of(request)
+        await self._editing.take_over(name, given)
+        key = self._keys.key(name, given)
+        snapshot, read = self._snapshots.fresh(), self._snapshots.read
+        configuration = await self.replicas.admitted(snapshot.position.source)
+        question = self._answering.question(request, snapshot)
+        if not snapshot.complete and given not in self._ledger.own(name).baselines:
+            raise last_good_unknown(snapshot)
+        await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
+        if self._editing.is_preview(name, given):
+            return Reply(await self._answering.of(question), NEVER_AGAIN)
+        return await self._answered(Request(of, key, question, read, began), configuration)
 
     async def _answered(self, this: Request, configuration: str | None) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
@@ -218,12 +223,15 @@ class Guarding:
 
     async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
         """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
-        decision = await driven(self._circumstances.decided(this, candidate, fitting))
         key, position = this.key, this.question.snapshot.position
-        self.catching_up.require(key.set_name, key.input, decision, position, this.read)
+        decision = await driven(self._circumstances.decided(this, candidate, fitting))
+        if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
+            this = replace(this, lets_go=False)
+            decision = await driven(self._circumstances.decided(this, candidate, fitting))
+        self.catching_up.require(this, decision)
         before = self._ledger.own(key.set_name).baselines.get(key.input)
         origin = before.origin if before is not None else None
-        if before is None or decision.put or decision.dropped:
+        if before is None or changes(decision):
             origin = position.released(self.watching.turns)
         baselines = dict(decision.ledger.baselines)
         baselines[key.input] = msgspec.structs.replace(baselines[key.input], origin=origin)

@@ -193,7 +193,7 @@ class Ledger:
         now = self._clock.monotonic()
         for given, one in after.baselines.items():
             known = before.baselines.get(given)
-            if known is None or (one.released is not known.released and one.released != known.released):
+            if known is None or one.origin != known.origin or one.released != known.released:
                 self._learned[name, given] = self._anew[name] = now
         if before.baselines.keys() - after.baselines.keys():
             self._anew[name] = now

@@ -7,7 +7,7 @@ others followed is older, for as long as a process with one of those is there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -40,13 +40,18 @@ class Replicas:
         clock: Clock,
         *,
         this: Replica,
+        turns: Callable[[], int],
     ) -> None:
-        """Share `ledger` as `this`, whose configuration does not tell yet which database the tenants come from."""
+        """Share `ledger` as `this`, whose configuration does not tell yet which database the tenants come from.
+
+        `turns` tells how often that went back.
+        """
         self._ledger = ledger
         self._snapshots = snapshots
         self._catching_up = catching_up
         self._observer = observer
         self._clock = clock
+        self._turns = turns
         self._configured = this.configuration
         self._this = msgspec.structs.replace(this, configuration="")
         self._known: Sequence[Replica] = ()
@@ -75,6 +80,11 @@ class Replicas:
         aged = [msgspec.structs.replace(one, age=one.age + passed) for one in self._known]
         return [one for one in aged if one.age < ALIVE]
 
+    @property
+    def others(self) -> Sequence[Replica]:
+        """Those of them that are not this one."""
+        return [one for one in self.alive if one.id != self.id]
+
     def is_newest(self, configuration: str) -> bool:
         """Tell whether the latest answer with a configuration of its own was by this one."""
         return configuration in self._ledger.configurations[-1:]
@@ -97,7 +107,7 @@ class Replicas:
         later = self._later(configuration)
         if later:
             await self._show(configuration)
-        if self._finds_out(any(one.configuration in later for one in self._others())):
+        if self._finds_out(any(one.configuration in later for one in self.others)):
             raise OlderConfiguration
         return configuration
 
@@ -133,11 +143,13 @@ class Replicas:
         latest = self._snapshots.latest
         await self._show("" if latest is None else digest_of([self._configured, latest.position.source]))
         later = self._later(self._this.configuration)
-        self._finds_out(any(one.configuration in later for one in self._others()))
+        self._finds_out(any(one.configuration in later for one in self.others))
         self._catching_up.look()
 
     async def _show(self, configuration: str) -> None:
-        this = msgspec.structs.replace(self._this, configuration=configuration)
+        latest = self._snapshots.latest
+        position = None if latest is None else latest.position.released(self._turns())
+        this = msgspec.structs.replace(self._this, configuration=configuration, position=position)
         known = await self._ledger.replicas(this)
         self._this, self._known, self._known_at = this, known, self._clock.monotonic()
 
@@ -145,9 +157,6 @@ class Replicas:
         """Return the configurations that followed one; none if it is the newest, or nobody has answered by it."""
         known = self._ledger.configurations
         return known[known.index(configuration) + 1 :] if configuration in known else ()
-
-    def _others(self) -> Sequence[Replica]:
-        return [one for one in self.alive if one.id != self.id]
 
     def _finds_out(self, is_older: bool) -> bool:  # noqa: FBT001 -- what was found
         if is_older != self._is_older:

@@ -10,6 +10,7 @@ import msgspec
 from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetLedger, SetName, Sizes, Word
 from tenantry.core.live import LiveName
+from tenantry.core.position import ReleasedFrom
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -92,6 +93,9 @@ class Replica(msgspec.Struct, frozen=True):
     version: str
     age: float = 0.0
     """Seconds since it was seen, by the clock of the state database."""
+
+    position: ReleasedFrom | None = None
+    """Where it had read the tenants then; None before its first read."""
 
 
 class EventQuery(msgspec.Struct, frozen=True):

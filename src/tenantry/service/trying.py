@@ -22,17 +22,20 @@ _SHORTEST, _LONGEST = 0.002, 0.05
 
 
 class Tries:
-    """How often something was tried, and for how long."""
+    """How often something was tried again, and for how long since it first failed."""
 
     def __init__(self) -> None:
         """Begin with the first try."""
-        self._until = asyncio.get_running_loop().time() + PATIENCE
+        self._until: float | None = None
         self._number = 0
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
-        return max(0.0, self._until - asyncio.get_running_loop().time()) if self._number < _MOST_TRIES else 0.0
+        """Seconds that are left for trying again."""
+        now = asyncio.get_running_loop().time()
+        if self._until is None:
+            self._until = now + PATIENCE
+        return max(0.0, self._until - now) if self._number < _MOST_TRIES else 0.0
 
     async def another(self) -> bool:
         """Wait a little, at random; return whether there is time for another try."""

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from tenantry.adapters.database.state_documents import origin_document, origin_of
 from tenantry.service.state import Replica
 
 _LATELY = 600.0
 """Seconds after which a process that was not seen is forgotten."""
 
 _SEEN = (
-    "INSERT INTO {of}replica (id, configuration, version, seen) VALUES (:id, :configuration, :version, {clock}) "
-    "ON CONFLICT (id) DO UPDATE "
-    "SET configuration = excluded.configuration, version = excluded.version, seen = excluded.seen"
+    "INSERT INTO {of}replica (id, configuration, version, seen, position) "
+    "VALUES (:id, :configuration, :version, {clock}, :position) ON CONFLICT (id) DO UPDATE SET "
+    "configuration = excluded.configuration, version = excluded.version, seen = excluded.seen, "
+    "position = excluded.position"
 )
 _FORGET = "DELETE FROM {of}replica WHERE seen < {clock} - :lately AND id <> :id"
-_LIST = "SELECT id, configuration, version, {clock} - seen FROM {of}replica ORDER BY id"
+_LIST = "SELECT id, configuration, version, {clock} - seen, position FROM {of}replica ORDER BY id"
 _GONE = "DELETE FROM {of}replica WHERE id = :id"
 
 
@@ -33,11 +35,11 @@ class ReplicaTable:
     def seen(self, connection: Connection, replica: Replica) -> Sequence[Replica]:
         """Note that a process is there, and return all that were seen lately."""
         values = {"id": replica.id, "configuration": replica.configuration, "version": replica.version}
-        connection.execute(self._seen, values)
+        connection.execute(self._seen, {**values, "position": origin_document(replica.position)})
         connection.execute(self._forget, {"id": replica.id, "lately": _LATELY})
         return [
-            Replica(one, configuration, version, max(0.0, age))
-            for one, configuration, version, age in connection.execute(self._list)
+            Replica(one, configuration, version, max(0.0, age), origin_of(position))
+            for one, configuration, version, age, position in connection.execute(self._list)
         ]
 
     def gone(self, connection: Connection, replica: str) -> None:

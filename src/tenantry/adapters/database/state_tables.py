@@ -75,7 +75,7 @@ INPUT = Table(
     Column("origin", Text),
     UniqueConstraint("application_set", "text"),
 )
-"""`written` is the number of the write that changed its parameter sets last, `origin` where these were read."""
+"""`written` is the number of the write that changed it last, `origin` where the rows were read by which it did."""
 
 RELEASED = Table(
     "released",
@@ -123,6 +123,7 @@ REPLICA = Table(
     Column("configuration", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("seen", Double, nullable=False),
+    Column("position", Text),
     sqlite_with_rowid=False,
 )
 """The processes that answer by this state, and when each of them was seen last, by the clock of the database."""

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("configuration", sa.Text(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("seen", sa.Double(), nullable=False),
+        sa.Column("position", sa.Text()),
         schema=schema,
         sqlite_with_rowid=False,
     )
