@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tenantry.core.errors import NotReady, OlderConfiguration
+from tenantry.core.errors import NotReady, OlderConfiguration, ReplicaBehind
 from tenantry.core.lens import digest_of
 from tenantry.service.catching_up import CatchingUp
 from tenantry.service.ledger import Ledger
@@ -84,6 +84,16 @@ class Replicas:
     def others(self) -> Sequence[Replica]:
         """Those of them that are not this one."""
         return [one for one in self.alive if one.id != self.id]
+
+    @property
+    def problem(self) -> NotReady | None:
+        """Why this process does not answer, or not what is new; None if it does."""
+        return OlderConfiguration() if self._is_older else ReplicaBehind() if self.is_behind else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be others at all."""
+        return self._ledger.is_shared
 
     def is_newest(self, configuration: str) -> bool:
         """Tell whether the latest answer with a configuration of its own was by this one."""
