@@ -127,7 +127,6 @@ class Guarding:
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
             or ticket.generation < self._ledger.version_of(ticket.key.set_name)
-            or not self.replicas.is_admitted()
         ):
             return False
         ticket.key.note_request(self._clock.monotonic())

@@ -99,10 +99,6 @@ class Replicas:
         """Tell whether the latest answer with a configuration of its own was by this one."""
         return configuration in self._ledger.configurations[-1:]
 
-    def is_admitted(self) -> bool:
-        """Tell whether this process may answer without another look."""
-        return not self._ledger.is_shared or self.is_newest(self._this.configuration)
-
     async def admitted(self, source: str) -> str | None:
         """Return the configuration by which this process may answer from a source; None where it is alone.
 
@@ -123,7 +119,7 @@ class Replicas:
 
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""
-        if self._is_older and not self.is_admitted():
+        if self._is_older and not self.is_newest(self._this.configuration):
             raise OlderConfiguration
 
     async def run(self) -> None:
