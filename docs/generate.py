@@ -160,6 +160,7 @@ def metrics_page() -> str:
     """Every metric that there is."""
     observer = PrometheusObserver(SnapshotHolder(_StillClock(), 0), 1)  # type: ignore[arg-type]
     observer.watch_guard(lambda: Standing({SetName("default", "prod-eu"): 1}, 0, is_well=True), {"mode": True})
+    observer.watch_replicas(lambda: [True], {"configuration": lambda: False, "read": lambda: False})
     observer.watch_nudges(lambda: 0.0, lambda: True)
     observer.answered("prod-eu", "default", 10, 0, 0.001, held=False)
     families = sorted(observer.registry.collect(), key=lambda family: family.name)

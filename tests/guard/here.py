@@ -63,6 +63,9 @@ class Here:
     specs: FakeSpecs = field(default_factory=FakeSpecs)
     """What ApplicationSets are in the cluster."""
 
+    views: str = ""
+    """What of the configuration only some inputs see."""
+
     name: str = "one"
     """What other processes call this one."""
 
@@ -82,7 +85,7 @@ class Here:
             self.clock,
             shape=digest_of(self.shape),
             naming=self.naming,
-            this=Replica(self.name, digest_of([self.shape, "configuration"]), "1.0"),
+            this=Replica(self.name, digest_of([self.shape, self.views]), "1.0"),
         )
         self.specs.listen(self.guarding.spec_changed)
         self.guarding.look_by(self.specs)

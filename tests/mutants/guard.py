@@ -26,6 +26,7 @@ OF_CLUSTER = (
     *(f"tests/service/test_{which}.py" for which in ("specs", "recognising", "whereabouts")),
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
+OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations"))
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
@@ -56,6 +57,7 @@ FORESEEING, NUDGING, LIVE = "service/foreseeing", "service/nudging", "core/live"
 SIGHT, SPEC, SPECS, EDITING, EDITED = "core/sight", "core/spec", "service/specs", "service/editing", "core/editing"
 UPKEEP, COUNTING = "service/upkeep", "service/counting"
 STRAYS, RECOGNISING, WHEREABOUTS, ASKING = "core/strays", "service/recognising", "service/whereabouts", "core/asking"
+CATCHING_UP, REPLICAS, POSITION, TRYING = "service/catching_up", "service/replicas", "core/position", "service/trying"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -92,7 +94,7 @@ FAULTS = (
     Fault("another name is no removal", DECISION, "replaced = after is not None and asked.is_lost(", "replaced = False and asked.is_lost("),
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
     Fault("a slower process lets go who is back", DECISION, "        if read.began < self._asked.anew:\n            return False\n", "", OF_SERVICE),
-    Fault("who others answered otherwise holds up everybody", MEMORY, "if known is None or (one.released is not known.released and one.released != known.released):", "if True:", OF_SERVICE),
+    Fault("who others answered otherwise holds up everybody", MEMORY, "if known is None or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
     Fault("an approved input waits for a limit that it does not touch", FIRST, "elif by_rows and (against :=", "elif (against :=", OF_SERVICE),
     Fault("a ticket outlives what another process released", GUARDING, "            version,\n            seen,\n", "            version,\n            self._ledger.generation,\n", OF_SERVICE),
     Fault("who is pinned loses leaves of JSON", CIRCUMSTANCES, " | (released.keys() & own.pins.keys())", "", OF_SERVICE),
@@ -209,6 +211,25 @@ FAULTS = (
     Fault("who is in the ledger is a stranger", RECOGNISING, "            yield from ((tenant, encoded) for tenant, encoded in baseline", "            yield from ((tenant, encoded) for tenant, encoded in {} and baseline", OF_CLUSTER),
     Fault("whom a selector leaves out is known", STRAYS, "            if sight.sees(tenant.encoded):\n", "            if True:\n", OF_CLUSTER),
     Fault("an input that Argo CD fills in counts as known", LIVE, 'exact = "{{" not in text and', "exact =", OF_NUDGES),
+    Fault("who is behind answers", CATCHING_UP, "if changes(decision) and not self.may_follow(", "if False and not self.may_follow(", OF_REPLICAS),
+    Fault("who ends a hold changes nothing", CATCHING_UP, "return bool(decision.put or decision.dropped or decision.began or decision.ended)", "return bool(decision.put or decision.dropped)", OF_REPLICAS),
+    Fault("who leaves needs no read of its own", CATCHING_UP, "(this.read.began < this.began or not this.lets_go)", "not this.lets_go", OF_REPLICAS),
+    Fault("by a standby anybody goes", CATCHING_UP, "return not position.standby or all(", "return True or all(", OF_REPLICAS),
+    Fault("of standbys the slower one lets go", CATCHING_UP, "or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))", "or one.position.standby", OF_REPLICAS),
+    Fault("who is behind tells Argo CD", FORESEEING, "if not self.may_follow(name, key.input, snapshot.position, read):", "if False:", OF_REPLICAS),
+    Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),
+    Fault("what another one answered was answered here", MEMORY, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
+    Fault("a standby behind at its start is a restored backup", WATCHING, "if known is not None and not position.standby:", "if known is not None:", OF_REPLICAS),
+    Fault("where a source stands goes back with its standby", MEMORY, "if known is None or _progress(known) < _progress(origin):", "if True:", OF_REPLICAS),
+    Fault("a standby is never behind", POSITION, "            return self.lsn >= released.reached\n        if released.standby", "            return True\n        if released.standby", OF_REPLICAS),
+    Fault("an equal position is proof", POSITION, "return self.lsn > released.reached or (", "return self.lsn >= released.reached or (", OF_REPLICAS),
+    Fault("what was before a restored backup follows it", POSITION, "return turns > released.turns and after", "return after", OF_REPLICAS),
+    Fault("any configuration answers", REPLICAS, "        if self._finds_out(any(one.configuration in later for one in self.others)):\n            raise OlderConfiguration\n        return", "        return", OF_REPLICAS),
+    Fault("an older configuration never comes back", REPLICAS, "if self._finds_out(any(one.configuration in later for one in self.others)):", "if later:", OF_REPLICAS),
+    Fault("a configuration that changes nothing is no newer one", GUARDING, "(configuration is None or self.replicas.is_newest(configuration))", "True", OF_REPLICAS),
+    Fault("who was not seen for long is there", REPLICAS, "if one.age < ALIVE]", "]", OF_REPLICAS),
+    Fault("whoever is too late gives up", TRYING, "if not await tries.another():\n                    raise", "raise", OF_REPLICAS),
+    Fault("limits are over one ApplicationSet where two processes cross", GUARDING, "of_all = bool(decision.dropped or decision.lost or decision.began or not own.baselines)", "of_all = False", OF_REPLICAS),
 )  # fmt: skip
 
 

@@ -102,7 +102,8 @@ async def test_one_that_was_taken_for_gone_and_comes_back_answers_no_more() -> N
 
 async def test_a_configuration_that_changes_no_answer_counts_from_its_first_one_too() -> None:
     old = await shared()
-    new = await rolled_out(old)
+    new = await old.restarted(views="another", name="other")
+    new.read(rows(20), COLUMNS)
     writes = len(old.store.written)
 
     await new.ask()

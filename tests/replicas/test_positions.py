@@ -8,6 +8,7 @@ import pytest
 
 from tenantry.core.errors import ReadFailed, ReplicaBehind
 from tenantry.core.position import Position, ReleasedFrom
+from tenantry.service.approving import Subject
 from tests.builders import HERE
 from tests.fakes import FakeStore
 from tests.guard.here import Here
@@ -176,6 +177,8 @@ async def test_a_standby_that_is_behind_at_its_start_takes_nothing_for_a_restore
     assert len(await standby.ask()) == 101  # the one it lacks is not missing for long enough
 
     assert "source_went_back" not in standby.seen.events
+    await standby.say.pin(Subject("prod", tenants=["t000"]), ME)
+    assert (await primary.store.load()).whole.origins[HERE.source].lsn == 5000
     at(standby, 5000, rows(101), standby=True)
     assert len(await standby.ask()) == 101
     assert standby.ledger.whole.origins[HERE.source].lsn == 5000

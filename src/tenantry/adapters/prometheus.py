@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -79,6 +79,32 @@ class GuardGauges(Collector):
         yield from (held, loose)
         yield _gauge("tenantry_frozen", "Freezes of removals that stand.", standing.frozen)
         yield _gauge("tenantry_state_ok", "Whether the state database could be used the last time.", standing.is_well)
+
+
+class ReplicaGauges(Collector):
+    """Gauges of the processes that share a state database."""
+
+    def __init__(self, replicas: Callable[[], Sequence[bool]], reasons: Mapping[str, Callable[[], bool]]) -> None:
+        """Ask at each scrape who is there, whether of the newest configuration, and why this one is behind."""
+        self._replicas = replicas
+        self._reasons = reasons
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
+        there = GaugeMetricFamily(
+            "tenantry_replicas", "Replicas that were seen in the last half minute.", labels=["configuration"]
+        )
+        found = self._replicas()
+        for is_newest, label in ((True, "newest"), (False, "another")):
+            there.add_metric([label], sum(one is is_newest for one in found))
+        behind = GaugeMetricFamily(
+            "tenantry_replica_behind",
+            "Whether this replica leaves answers to others: its configuration is older, or what it has read is.",
+            labels=["why"],
+        )
+        for why, is_so in self._reasons.items():
+            behind.add_metric([why], is_so())
+        yield from (there, behind)
 
 
 class AnswerGauges(Collector):
@@ -267,6 +293,10 @@ class PrometheusObserver:
     def watch_guard(self, standing: Callable[[], Standing], loose: Mapping[str, bool]) -> None:
         """Show how the guard stands, too."""
         self.registry.register(GuardGauges(standing, loose, self._max_sets))
+
+    def watch_replicas(self, replicas: Callable[[], Sequence[bool]], reasons: Mapping[str, Callable[[], bool]]) -> None:
+        """Show who shares the state database, too."""
+        self.registry.register(ReplicaGauges(replicas, reasons))
 
     def watch_nudges(self, pending: Callable[[], float], is_seen: Callable[[], bool]) -> None:
         """Show what Argo CD is to be told, too."""

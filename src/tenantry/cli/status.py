@@ -63,6 +63,9 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"Changes are {'heard' if feed['is_heard'] else 'NOT heard now'} ({feed['name']}).")
     if found["applications_problem"]:
         lines.append(f"What became of answers cannot be seen: {found['applications_problem']}")
+    lines += map(_line_of, found["replicas"] or [])
+    if found["replica_problem"]:
+        lines.append(f"warning: this replica leaves answers to others. {found['replica_problem']}")
     if cluster is None:
         lines.append("Argo CD polls: there is no access to a cluster.")
     for one in cluster or []:
@@ -71,6 +74,13 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
             f"Argo CD is told of changes in {where}." if not one["problem"] else f"In {where}: {one['problem']}"
         )
     return lines
+
+
+def _line_of(replica: Mapping[str, Any]) -> str:
+    this = ", this one" if replica["is_this"] else ""
+    configuration = "the newest configuration" if replica["is_newest"] else "another configuration"
+    seen = f"seen {replica['seen_seconds']:.0f} s ago"
+    return f"Replica {replica['id']}{this}: {replica['version']}, {configuration}, {seen}."
 
 
 def _lines_of_applications(one: Mapping[str, Any]) -> list[str]:

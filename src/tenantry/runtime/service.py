@@ -106,11 +106,14 @@ class Service:
         )
         overview = Overview(self.snapshots, lambda: self._answering.counts)
         desk = self._guard.desk if self._guard else None
-        require = self._guard.guarding.require if self._guard else self.snapshots.current
+        require = self._guard.guarding.require_to_answer if self._guard else self.snapshots.current
         ledger = self._guard.ledger if self._guard else None
+        replicas = self._guard.guarding.replicas if self._guard else None
         nudger = self._access.nudger if self._access else None
         whereabouts = self._access.whereabouts if self._access else None
-        status = Status(tenantry.__version__, overview, require, ledger, lambda: self._feeder, nudger, whereabouts)
+        status = Status(
+            tenantry.__version__, overview, require, ledger, lambda: self._feeder, nudger, whereabouts, replicas
+        )
         if whereabouts is not None:
             overview.applications_of = whereabouts.of_tenant
         framework = Framework(lambda: _framework(overview, desk, self.read_now, status))
@@ -141,12 +144,23 @@ class Service:
         ledger, mode = self._guard.ledger, self._settings.guard.mode
         metrics.watch_guard(lambda: ledger.standing, {what: what in loose for what in EVERY_LOOSENESS})
 
+        replicas = self._guard.guarding.replicas
+        if replicas.is_shared:
+            metrics.watch_replicas(
+                lambda: [replicas.is_newest(one.configuration) for one in replicas.alive],
+                {"configuration": lambda: replicas.is_older, "read": lambda: replicas.is_behind},
+            )
+
         def detail() -> dict[str, object]:
             standing = ledger.standing
             held = sum(standing.held.values())
             problem = None if ledger.failure is None else ledger.failure.what
             told = {"mode": mode, "held": held, "frozen": standing.frozen, "loose": list(loose.values())}
-            return {"guard": {**told, "problem": problem}}
+            found: dict[str, object] = {"guard": {**told, "problem": problem}}
+            if replicas.is_shared:
+                told_of = None if replicas.problem is None else replicas.problem.message
+                found["replicas"] = {"alive": len(replicas.alive), "problem": told_of}
+            return found
 
         return Readiness(self._guard.guarding.require, self._tokens, detail)
 

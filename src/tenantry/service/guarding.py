@@ -127,7 +127,6 @@ class Guarding:
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
             or ticket.generation < self._ledger.version_of(ticket.key.set_name)
-            or not self.replicas.is_admitted()
         ):
             return False
         ticket.key.note_request(self._clock.monotonic())
@@ -167,12 +166,12 @@ class Guarding:
     @while_moved
     async def _locked(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
         """Answer by what is known now."""
+        configuration = await self.replicas.admitted(self._snapshots.fresh().position.source)
         await self._upkeep.take_over(name)
         given = input_of(request)
         await self._editing.take_over(name, given)
         key = self._keys.key(name, given)
         snapshot, read = self._snapshots.fresh(), self._snapshots.read
-        configuration = await self.replicas.admitted(snapshot.position.source)
         question = self._answering.question(request, snapshot)
         if not snapshot.complete and given not in self._ledger.own(name).baselines:
             raise last_good_unknown(snapshot)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tenantry.core.errors import NotReady, OlderConfiguration
+from tenantry.core.errors import NotReady, OlderConfiguration, ReplicaBehind
 from tenantry.core.lens import digest_of
 from tenantry.service.catching_up import CatchingUp
 from tenantry.service.ledger import Ledger
@@ -85,13 +85,19 @@ class Replicas:
         """Those of them that are not this one."""
         return [one for one in self.alive if one.id != self.id]
 
+    @property
+    def problem(self) -> NotReady | None:
+        """Why this process does not answer, or not what is new; None if it does."""
+        return OlderConfiguration() if self._is_older else ReplicaBehind() if self.is_behind else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be others at all."""
+        return self._ledger.is_shared
+
     def is_newest(self, configuration: str) -> bool:
         """Tell whether the latest answer with a configuration of its own was by this one."""
         return configuration in self._ledger.configurations[-1:]
-
-    def is_admitted(self) -> bool:
-        """Tell whether this process may answer without another look."""
-        return not self._ledger.is_shared or self.is_newest(self._this.configuration)
 
     async def admitted(self, source: str) -> str | None:
         """Return the configuration by which this process may answer from a source; None where it is alone.
@@ -113,7 +119,7 @@ class Replicas:
 
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""
-        if self._is_older and not self.is_admitted():
+        if self._is_older and not self.is_newest(self._this.configuration):
             raise OlderConfiguration
 
     async def run(self) -> None:

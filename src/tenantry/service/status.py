@@ -16,6 +16,7 @@ from tenantry.service.feeding import Feeder
 from tenantry.service.ledger import Ledger
 from tenantry.service.nudging import Nudger, Told
 from tenantry.service.overview import Overview
+from tenantry.service.replicas import Replicas
 from tenantry.service.standing import held_in
 from tenantry.service.whereabouts import States, Whereabouts
 
@@ -38,6 +39,22 @@ class NamespaceStatus:
 
     problem: str | None
     """Why they cannot be seen now; null while they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """A process that shares the state database, and was seen in the last half minute."""
+
+    id: str
+    version: str
+    is_this: bool
+    """Whether it is the one that tells."""
+
+    is_newest: bool
+    """Whether it has the newest configuration, by which alone is answered."""
+
+    seen_seconds: float
+    """Since it was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,12 @@ class StatusFacts:
     applications_problem: str | None
     """Why Applications cannot be seen though there is access; null while they can."""
 
+    replicas: Sequence[ReplicaStatus] | None
+    """Null where the state is of one process alone."""
+
+    replica_problem: str | None
+    """Why this process does not answer, or not what is new, and leaves that to others; null while it does."""
+
     application_sets: Sequence[SetStatus]
 
 
@@ -118,6 +141,7 @@ class Status:
         feeder: Callable[[], Feeder | None],
         nudger: Nudger | None,
         whereabouts: Whereabouts | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         """Look at these; `require` raises NotReady while nobody could be answered."""
         self._version = version
@@ -127,6 +151,7 @@ class Status:
         self._feeder = feeder
         self._nudger = nudger
         self._whereabouts = whereabouts
+        self._replicas = replicas
 
     async def facts(self) -> StatusFacts:
         """Return how it stands now."""
@@ -145,8 +170,14 @@ class Status:
             feed=None if feeder is None else FeedStatus(feeder.name, feeder.is_heard),
             cluster=None if nudger is None else _namespaces(nudger),
             applications_problem=self._applications_problem(),
+            replicas=None if self._replicas is None else _replicas(self._replicas),
+            replica_problem=self._replica_problem(),
             application_sets=[await self._with_unmatched(one) for one in self._sets()],
         )
+
+    def _replica_problem(self) -> str | None:
+        problem = None if self._replicas is None else self._replicas.problem
+        return None if problem is None else problem.message
 
     async def _with_unmatched(self, one: SetStatus) -> SetStatus:
         """Compare what an ApplicationSet owns with what it is answered."""
@@ -178,6 +209,15 @@ class Status:
             there = [one for one in told if one.live.name.application_set == name.application_set]
             found += [_set_status(name, own, one, fields, self._states(one)) for one in (there or (None,))]
         return sorted(found, key=lambda one: (one.application_set, one.namespace or "", one.consumer or ""))
+
+
+def _replicas(replicas: Replicas) -> list[ReplicaStatus] | None:
+    if not replicas.is_shared:
+        return None
+    return [
+        ReplicaStatus(one.id, one.version, one.id == replicas.id, replicas.is_newest(one.configuration), one.age)
+        for one in replicas.alive
+    ]
 
 
 def _namespaces(nudger: Nudger) -> list[NamespaceStatus]:

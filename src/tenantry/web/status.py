@@ -9,11 +9,11 @@ from fastapi.responses import Response
 from pydantic import ConfigDict
 
 from tenantry.core.errors import NoSnapshot
-from tenantry.service.status import FeedStatus, NamespaceStatus, SetStatus, Status, StatusFacts
+from tenantry.service.status import FeedStatus, NamespaceStatus, ReplicaStatus, SetStatus, Status, StatusFacts
 from tenantry.service.whereabouts import States
 from tenantry.web.admin import PREFIX, ROUTE, json_of, takes
 
-_TOLD: Sequence[type] = (FeedStatus, NamespaceStatus, States, SetStatus, StatusFacts)
+_TOLD: Sequence[type] = (FeedStatus, NamespaceStatus, ReplicaStatus, States, SetStatus, StatusFacts)
 for _kind in _TOLD:
     _kind.__pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # type: ignore[attr-defined]
 
