@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import signal
-import subprocess
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from ruamel.yaml import YAML
 
 from tests.e2e.bed import tail
 from tests.e2e.build import Programs
-from tests.support.processes import end, free_port, start
+from tests.support.processes import Program, free_port
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
@@ -47,14 +46,23 @@ def load(path: Path) -> list[Object]:
 class ArgoCD:
     """An Argo CD whose controller has the rights of Argo CD's own manifests, and no more."""
 
-    def __init__(self, programs: Programs, kubeconfig: Path, namespace: str = "argocd") -> None:
+    def __init__(
+        self, programs: Programs, kubeconfig: Path, namespace: str = "argocd", port: int | None = None
+    ) -> None:
+        """Prepare it. Its controller reaches the API server at another `port`, if one is given."""
         self.namespace = namespace
+        self._port = port
         self.log = kubeconfig.parent / f"{namespace}.log"
         self.client = Client(KubeConfig.from_file(kubeconfig), namespace=namespace, field_manager="e2e")
         self._programs = programs
         self._admin = kubeconfig
         self._kubeconfig = kubeconfig.with_name(f"{namespace}.kubeconfig")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._metrics = free_port()
+        ports = {"metrics": self._metrics, "probe": free_port(), "webhook": free_port()}
+        flags = [f"--{name}-addr=127.0.0.1:{port}" for name, port in ports.items()]
+        environment = {"KUBECONFIG": str(self._kubeconfig), "HOME": str(self.log.parent)}
+        command = [str(programs.binary), "controller", "--logformat=text", *flags]
+        self.program = Program(command, self.log, environment=environment)
 
     def install(self) -> None:
         """Make all that the controller needs."""
@@ -62,10 +70,16 @@ class ArgoCD:
         for name in (f"{NAME}-sa", f"{NAME}-role", f"{NAME}-rolebinding", "argocd-cm"):
             self.apply(*load(self._programs.manifest(f"{name}.yaml")))
         self.apply(*load(Path(__file__).with_name("argocd.yaml")))
+        self.write_kubeconfig(self._kubeconfig, NAME, self._port)
+
+    def write_kubeconfig(self, path: Path, service_account: str, port: int | None = None) -> None:
+        """Write a kubeconfig with the rights of a ServiceAccount, for the API server or what listens before it."""
         kubeconfig = json.loads(self._admin.read_text())
-        kubeconfig["users"][0]["user"]["token"] = self.token(NAME)
+        kubeconfig["users"][0]["user"] = {"token": self.token(service_account)}
         kubeconfig["contexts"][0]["context"]["namespace"] = self.namespace
-        self._kubeconfig.write_text(json.dumps(kubeconfig))
+        if port is not None:
+            kubeconfig["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        path.write_text(json.dumps(kubeconfig))
 
     def token(self, service_account: str) -> str:
         """Return a token with the rights of a ServiceAccount, as its pods get it."""
@@ -79,25 +93,18 @@ class ArgoCD:
 
     def start(self) -> None:
         """Start the controller, and wait until it is alive."""
-        metrics = free_port()
-        ports = {"metrics": metrics, "probe": free_port(), "webhook": free_port()}
-        flags = [f"--{name}-addr=127.0.0.1:{port}" for name, port in ports.items()]
-        environment = {"KUBECONFIG": str(self._kubeconfig), "HOME": str(self.log.parent)}
-        command = [str(self._programs.binary), "controller", "--logformat=text", *flags]
-        self._process = process = start(command, self.log, environment=environment)
+        self.program.begin()
 
         def alive() -> bool:
-            return process.poll() is not None or httpx2.get(f"http://127.0.0.1:{metrics}/metrics").is_success
+            return self.program.code is not None or httpx2.get(f"http://127.0.0.1:{self._metrics}/metrics").is_success
 
         self.eventually(alive, within=60, what="The controller")
-        if process.poll() is not None:
-            raise RuntimeError(f"The controller ended with {process.returncode}:\n{tail(self.log)}")
+        if self.program.code is not None:
+            raise RuntimeError(f"The controller ended with {self.program.code}:\n{tail(self.log)}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the controller, by default as Kubernetes ends a pod."""
-        if self._process is not None:
-            end(self._process, how)
-            self._process = None
+        self.program.end(how)
 
     def __enter__(self) -> Self:
         try:
@@ -115,8 +122,7 @@ class ArgoCD:
     @property
     def pid(self) -> int:
         """Return the controller's process id."""
-        assert self._process is not None
-        return self._process.pid
+        return self.program.pid
 
     def apply(self, *objects: Object) -> None:
         """Apply objects on the server's side, in this Argo CD's namespace whichever they name."""

@@ -18,7 +18,7 @@ from typing import Self
 import httpx2
 
 from tests.e2e.build import Programs, built
-from tests.support.processes import end, free_port, start
+from tests.support.processes import Program, free_port
 from tests.support.waiting import eventually
 
 PREFIX = "tenantry-e2e-"
@@ -29,11 +29,15 @@ CRDS = {kind: f"{kind}s.argoproj.io" for kind in ("application", "applicationset
 class Bed:
     """A cluster of our own from start to end. Rights are checked (RBAC); the kubeconfig is an administrator's."""
 
-    def __init__(self, programs: Programs | None = None) -> None:
+    def __init__(self, programs: Programs | None = None, before_etcd: Callable[[int], int] = int) -> None:
+        """Prepare it. The API server reaches etcd at the port that `before_etcd` gives for etcd's own."""
         self.programs = programs or built()
         self.port = free_port()
         self._token = secrets.token_hex(32)
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._before_etcd = before_etcd
+        self.running: dict[str, Program] = {}
+        """By name, in the order of their start."""
+
         self._open = contextlib.ExitStack()
         self.folder = self._open.enter_context(own_folder(PREFIX))
         self.kubeconfig = self.folder / "kubeconfig"
@@ -41,7 +45,7 @@ class Bed:
     @property
     def pids(self) -> list[int]:
         """Return the ids of the processes."""
-        return [process.pid for process in self._processes]
+        return [program.pid for program in self.running.values()]
 
     def start(self) -> None:
         """Start, and wait until ApplicationSets can be applied."""
@@ -57,10 +61,8 @@ class Bed:
 
     def stop(self) -> None:
         """End all processes and forget all data. Nothing is kept, so nothing is waited for."""
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            end(process)
+        for program in self.running.values():
+            program.kill()
         self._open.close()
 
     def __enter__(self) -> Self:
@@ -73,10 +75,12 @@ class Bed:
     def _start(self, program: str, **flags: object) -> None:
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         command = [str(self.programs.binary), program, *arguments]
-        self._processes.append(start(command, self.folder / f"{program}.log"))
+        self.running[program] = Program(command, self.folder / f"{program}.log")
+        self.running[program].begin()
 
     def _start_etcd(self) -> str:
-        clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        port = free_port()
+        clients, peers = (f"http://127.0.0.1:{number}" for number in (port, free_port()))
         self._start(
             "etcd",
             data_dir=self.folder / "etcd",
@@ -88,7 +92,7 @@ class Bed:
             unsafe_no_fsync="true",
             log_level="warn",
         )
-        return clients
+        return f"http://127.0.0.1:{self._before_etcd(port)}"
 
     def _start_api_server(self, etcd: str) -> None:
         certificates = self.folder / "certificates"
@@ -129,7 +133,7 @@ class Bed:
             raise RuntimeError(f"{what} did not come: a process ended")
 
     def _ended(self) -> bool:
-        return any(process.poll() is not None for process in self._processes)
+        return any(program.code is not None for program in self.running.values())
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[httpx2.Client]:

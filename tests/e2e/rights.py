@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,9 +13,13 @@ from pathlib import Path
 import pytest
 from lightkube import ApiError, Client, KubeConfig, codecs
 from lightkube.types import PatchType
+from ruamel.yaml import YAML
 
-from tests.e2e.argocd import ApplicationSet, ArgoCD, load
+from tests.e2e.argocd import ApplicationSet, ArgoCD
 from tests.e2e.sets import application_set, elements, template
+
+ACCOUNT = "tenantry"
+"""The ServiceAccount that is printed."""
 
 
 @dataclass
@@ -29,24 +32,25 @@ class Rights:
 
 
 @pytest.fixture
-def rights(argocd: ArgoCD, kubeconfig: Path, tmp_path: Path) -> Iterator[Rights]:
+def rights(argocd: ArgoCD, tmp_path: Path) -> Iterator[Rights]:
     """Apply what is printed, and become its ServiceAccount."""
-    where = {"TENANTRY_KUBERNETES_NAMESPACES": argocd.namespace}
-    command = [sys.executable, "-m", "tenantry", "manifests", "rbac", "--namespace", argocd.namespace]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env={**os.environ, **where})
-    path = tmp_path / "rights.yaml"
-    path.write_text(done.stdout)
-    for document in load(path):
-        argocd.client.apply(codecs.from_dict(document), force=True)
-    config = json.loads(kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": argocd.token("tenantry")}
-    config["contexts"][0]["context"]["namespace"] = argocd.namespace
+    where = grant(argocd)
     own = tmp_path / "tenantry.kubeconfig"
-    own.write_text(json.dumps(config))
+    argocd.write_kubeconfig(own, ACCOUNT)
     client = Client(config=KubeConfig.from_file(own), namespace=argocd.namespace)
     refused_by_policy(argocd, client)
     yield Rights(own, {**where, "TENANTRY_KUBERNETES_KUBECONFIG": str(own)}, client)
     client.close()
+
+
+def grant(argocd: ArgoCD) -> dict[str, str]:
+    """Apply what `manifests rbac` prints; returns the variables of a tenantry that is told of this namespace."""
+    where = {"TENANTRY_KUBERNETES_NAMESPACES": argocd.namespace}
+    command = [sys.executable, "-m", "tenantry", "manifests", "rbac", "--namespace", argocd.namespace]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env={**os.environ, **where})
+    for document in YAML(typ="safe", pure=True).load_all(done.stdout):
+        argocd.client.apply(codecs.from_dict(document), force=True)
+    return where
 
 
 def refused_by_policy(argocd: ArgoCD, client: Client) -> None:

@@ -129,8 +129,7 @@ def test_a_second_service_on_one_file_ends_and_names_the_first(serving: Serving,
 
     second = RunningService(table.path.parent, {**table.environment, "TENANTRY_STATE_URL": state})
     second.begin()
-    assert second._process is not None
-    assert second._process.wait(timeout=30) == 2
+    assert eventually(lambda: second.program.code, within=30) == 2
 
     assert f"(process {first.pid}) uses the state database" in second.log.read_text()
 

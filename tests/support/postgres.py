@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +12,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tests.support.processes import children_of, end, free_port, server_user, start
+from tests.support.processes import Program, free_port, server_user, start
 from tests.support.waiting import eventually
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "tutorial" / "tenants.sql"
@@ -45,11 +43,10 @@ class PostgresServer:
         self._user = server_user()
         self._data = folder / "data"
         self._log = folder / "postgres.log"
-        self._max_connections = max_connections
-        self._process: subprocess.Popen[bytes] | None = None
         self._bin = binaries()
         folder.mkdir(parents=True, exist_ok=True)
         self._initdb(folder)
+        self.program = Program(self._command(max_connections), self._log, user=self._user)
 
     def _initdb(self, folder: Path) -> None:
         password = folder / "password"
@@ -62,42 +59,35 @@ class PostgresServer:
         if made.wait(120):
             raise RuntimeError(f"initdb failed: {self._log.read_text()}")
 
-    def start(self) -> None:
-        """Start and wait until it takes connections."""
+    def _command(self, max_connections: int) -> list[str]:
         options = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
-            "max_connections": self._max_connections,
+            "max_connections": max_connections,
             "superuser_reserved_connections": 2,
         }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self._process = start(
-            [str(self._bin / "postgres"), "-D", str(self._data), *arguments], self._log, user=self._user
-        )
+        return [str(self._bin / "postgres"), "-D", str(self._data), *arguments]
+
+    def start(self) -> None:
+        """Start and wait until it takes connections."""
+        self.program.begin()
         eventually(lambda: self.execute("SELECT true"), within=60, what="PostgreSQL")
 
     @property
     def running(self) -> bool:
         """Tell whether it was started and neither stopped nor killed."""
-        return self._process is not None
+        return self.program.is_begun
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop: SIGINT is a fast shutdown, SIGQUIT an immediate one."""
-        if self._process is not None:
-            end(self._process, how)
-            self._process = None
+        self.program.end(how)
 
     def kill(self) -> None:
         """Kill it without a word, and its back ends with it."""
-        if self._process is None:
-            return
-        for pid in (self._process.pid, *children_of(self._process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.wait(10)
-        self._process = None
+        self.program.kill()
 
     def connect(
         self, database: str = "postgres", user: str = "postgres", password: str = PASSWORD

@@ -78,6 +78,70 @@ def start(
         )
 
 
+class Program:
+    """A program that can be ended, held still and begun again, as it was."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        user: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare to run `command` with its output in `log`; it does not run yet."""
+        self.log = log
+        self._command = list(command)
+        self._user = user
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start it, and wait for nothing."""
+        self._process = start(self._command, self.log, user=self._user, environment=self._environment)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it was begun, and nobody ended it since; it may have ended by itself."""
+        return self._process is not None
+
+    @property
+    def code(self) -> int | None:
+        """Return the exit code of one that ended by itself; None for any other."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def pid(self) -> int:
+        """Return the process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it, for sure, and return its exit code; 0 if it does not run."""
+        process, self._process = self._process, None
+        return 0 if process is None else end(process, how)
+
+    def kill(self) -> None:
+        """End it without a word, and what it started with it."""
+        self._signal(signal.SIGKILL)
+        self.end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Hold it still, and what it started."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        for pid in (self._process.pid, *children_of(self._process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
 def children_of(pid: int) -> list[int]:
     """Return the processes that a process started and that still run."""
     found = []

@@ -78,14 +78,20 @@ class FaultProxy:
             _reset(writer)
             return
         try:
-            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            other_reader, other_writer = await self._connected()
         except OSError:
             _reset(writer)
             return
         self._writers |= {writer, other_writer}
-        await asyncio.gather(
-            self._pass(reader, other_writer, from_server=False), self._pass(other_reader, writer, from_server=True)
-        )
+        # What is under way when the proxy ends is no fault to be told of.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(
+                self._pass(reader, other_writer, from_server=False), self._pass(other_reader, writer, from_server=True)
+            )
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the server; raises OSError."""
+        return await asyncio.open_connection("127.0.0.1", self.target)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
         try:

@@ -6,14 +6,13 @@ import http.client
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.processes import end, free_port, start
+from tests.support.processes import Program, free_port
 from tests.support.waiting import eventually
 
 TOKEN = "test-token"
@@ -88,7 +87,7 @@ class RunningService:
         }
         if tuple(command) == RIVAL:
             self._command += ["--port", str(self.port)]
-        self._process: subprocess.Popen[bytes] | None = None
+        self.program = Program(self._command, self.log, environment=self.environment)
 
     def start(self, *, ready: bool = True) -> RunningService:
         """Start, and wait until it is ready, or only until it listens."""
@@ -99,11 +98,11 @@ class RunningService:
 
     def begin(self) -> None:
         """Start, and wait for nothing."""
-        self._process = start(self._command, self.log, environment=self.environment)
+        self.program.begin()
 
     def _answers(self, path: str) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"it ended with {self._process.returncode}: {self.log.read_text()}")
+        if self.program.code is not None:
+            raise RuntimeError(f"it ended with {self.program.code}: {self.log.read_text()}")
         return self.ask(path=path, method="GET", body=b"").status == 200
 
     def ask(self, parameters: Mapping[str, object] | None = None, **how: Any) -> Reply:  # noqa: ANN401 -- see `ask`
@@ -112,7 +111,7 @@ class RunningService:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it and return its exit code."""
-        return end(self._process, how) if self._process is not None else 0
+        return self.program.end(how)
 
     def kill(self) -> None:
         """End it as the kernel does when memory runs out."""
@@ -121,8 +120,7 @@ class RunningService:
     @property
     def pid(self) -> int:
         """Return the process's id."""
-        assert self._process is not None
-        return self._process.pid
+        return self.program.pid
 
     def __enter__(self) -> Self:
         self.start()
