@@ -284,6 +284,12 @@ class FakeStore:
         self.nudges[name] = (number + 1, digest, now)
         return number + 1
 
+    async def give_back(self, name: LiveName, number: int) -> None:
+        self._fail()
+        last, digest, _ = self.nudges.get(name, (0, "", 0.0))
+        if last == number:
+            self.nudges[name] = (last, digest, -math.inf)
+
     async def seen(self, replica: Replica) -> list[Replica]:
         self._fail()
         self.replicas[replica.id] = (replica, self.clock())

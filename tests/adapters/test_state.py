@@ -644,6 +644,21 @@ async def test_nudges_are_counted_for_each_application_set_and_not_twice_in_a_mo
     assert await store.writes() == found.writes, "counting a nudge makes no answer void"
 
 
+async def test_a_nudge_that_is_given_back_can_be_counted_at_once_unless_another_one_was(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    name = LiveName("argocd", "prod")
+    assert [await store.nudge(name, "a", 10.0, 5.0), await store.nudge(name, "b", 10.0, 5.0)] == [1, 2]
+
+    await store.give_back(name, 1)
+    assert await store.nudge(name, "b", 10.0, 5.0) is None
+    await store.give_back(name, 2)
+    assert await store.nudge(name, "b", 10.0, 5.0) == 3
+
+    await store.give_back(LiveName("team-a", "prod"), 1)
+    assert await store.nudge(LiveName("team-a", "prod"), "a", 10.0, 5.0) == 1
+
+
 async def test_of_many_at_once_one_counts_a_nudge(place: Place) -> None:
     store = place.store()
     await store.load()

@@ -27,6 +27,7 @@ OF_CLUSTER = (
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
 OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations"))
+OF_TELLING = ("tests/replicas/test_telling.py",)
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
@@ -167,7 +168,7 @@ FAULTS = (
     Fault("a hold is told", FORESEEING, "if not (decision.put or decision.dropped):", "if not (decision.put or decision.dropped or decision.kept):", OF_NUDGES),
     Fault("allowEmpty of the live spec is not known", FORESEEING, "else allows_empty\n", "else False\n", OF_NUDGES),
     Fault("the same value twice", MEMORY, "return await self._store.nudge(name, digest, ", "return 1 if await self._store.nudge(name, digest, ", OF_NUDGES)._replace(wrong="return (await self._store.nudge(name, digest, self.now(), 0.0)) and 1\n        return await self._store.nudge(name, digest, "),
-    Fault("every change is told though nobody asked since", NUDGING, "return sent is not None and not asked", "return False", OF_NUDGES),
+    Fault("every change is told though nobody asked since", NUDGING, "return not any(max(one.asked, one.answered) > sent for one in differences)", "return False", OF_NUDGES),
     Fault("who does not ask is told as often as one looks", NUDGING, "progress.next = self._clock.monotonic() + wait", "progress.next = self._clock.monotonic() + 0 * wait", OF_NUDGES),
     Fault("who does not ask is never told again", NUDGING, "if progress.digest.startswith(_REFUSED):", "if True:", OF_NUDGES),
     Fault("a nudge that failed is taken as sent", NUDGING, "        except (ClusterError, NotReady) as error:\n            self._failed(name, progress, error)", "        except (ClusterError, NotReady):\n            progress.sent = self._clock.monotonic()\n            progress.next = math.inf", OF_NUDGES),
@@ -230,6 +231,12 @@ FAULTS = (
     Fault("who was not seen for long is there", REPLICAS, "if one.age < ALIVE]", "]", OF_REPLICAS),
     Fault("whoever is too late gives up", TRYING, "if not await tries.another():\n                    raise", "raise", OF_REPLICAS),
     Fault("limits are over one ApplicationSet where two processes cross", GUARDING, "of_all = bool(decision.dropped or decision.lost or decision.began or not own.baselines)", "of_all = False", OF_REPLICAS),
+    Fault("what cannot be sent is kept from the others", NUDGING, "            with suppress(NotReady):  # It is tried again with the next nudge.\n                await self._give_back(name, progress)\n", "", OF_TELLING),
+    Fault("what could not be given back is forgotten", NUDGING, "        await self._give_back(name, progress)\n        is_check", "        is_check", OF_TELLING),
+    Fault("what is left to another is sent for sure", NUDGING, "            progress.check = self._clock.monotonic() + backoff(progress.left)\n", "", OF_TELLING),
+    Fault("what is left to another is not sent within seconds", NUDGING, "_LATELY if progress.next <= now else _FIRST_REPEAT", "_LATELY", OF_TELLING),
+    Fault("who asked in vain was told", NUDGING, ", now - progress.asked)", ", math.inf)", OF_TELLING),
+    Fault("what another one answered was not asked for", NUDGING, "max(one.asked, one.answered) > sent", "one.asked > sent", OF_TELLING),
 )  # fmt: skip
 
 

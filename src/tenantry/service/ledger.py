@@ -23,9 +23,6 @@ _NOTHING = SetLedger()
 _MOST_CROSSINGS = 20
 """How often others may write about other ApplicationSets while one tries to write about its own."""
 
-_LATELY = 5.0
-"""Seconds in which the process that counted a nudge sends it, or nobody does."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Said:
@@ -369,9 +366,13 @@ class Ledger:
         """Note that this process is there no more; raises StateError."""
         await self._store.gone(replica)
 
-    async def count(self, name: LiveName, digest: str) -> int | None:
-        """Return the number of the next nudge; None if another process is just about to send it. Raises StateError."""
-        return await self._store.nudge(name, digest, self.now(), _LATELY if self.is_shared else 0.0)
+    async def count(self, name: LiveName, digest: str, lately: float) -> int | None:
+        """Return the number of the next nudge; None if another process counted it lately. Raises StateError."""
+        return await self._store.nudge(name, digest, self.now(), lately if self.is_shared else 0.0)
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Let others count at once what was counted and could not be sent; raises StateError."""
+        await self._store.give_back(name, number)
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives; raises StateError."""

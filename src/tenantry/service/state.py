@@ -142,8 +142,12 @@ class LedgerStore(Protocol):
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet, and return its number, from 1 on.
 
-        None, and nothing counted, if one of this digest was counted less than `lately` seconds ago.
+        None, and nothing counted, if one of this digest was counted less than `lately` seconds ago, and not given back.
         """
+        ...
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Have a nudge, if it is the last that was counted, count as of long ago."""
         ...
 
     async def seen(self, replica: Replica) -> Sequence[Replica]:

@@ -51,6 +51,11 @@ _NUDGE = (
     "WHERE known.digest <> excluded.digest OR known.at <= :before RETURNING number"
 )
 
+_GIVE_BACK = (
+    "UPDATE {of}nudge SET at = 0 "
+    "WHERE namespace = :namespace AND application_set = :application_set AND number = :number"
+)
+
 
 class StateDatabase(Parameters, Protocol):
     """What differs between a file and a server."""
@@ -110,6 +115,7 @@ class StateStore:
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
         of = f"{database.schema}." if database.schema else ""
         self._nudge = text(_NUDGE.format(of=of))
+        self._give_back = text(_GIVE_BACK.format(of=of))
         self._replicas = ReplicaTable(of, database.clock)
         self._numbers = Numbers()
 
@@ -144,6 +150,17 @@ class StateStore:
         return await self._aside(
             lambda: self._in_transaction(lambda connection: self._counted(connection, values)), _MOST_STATEMENTS
         )
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Have a nudge, if it is the last that was counted, count as of long ago."""
+        values = {**name._asdict(), "number": number}
+        await self._aside(
+            lambda: self._in_transaction(lambda connection: self._given_back(connection, values)), _MOST_STATEMENTS
+        )
+
+    def _given_back(self, connection: Connection, values: Mapping[str, object]) -> None:
+        self._database.still_there()
+        connection.execute(self._give_back, values)
 
     def _counted(self, connection: Connection, values: Mapping[str, object]) -> int | None:
         self._database.still_there()
