@@ -59,6 +59,7 @@ SIGHT, SPEC, SPECS, EDITING, EDITED = "core/sight", "core/spec", "service/specs"
 UPKEEP, COUNTING = "service/upkeep", "service/counting"
 STRAYS, RECOGNISING, WHEREABOUTS, ASKING = "core/strays", "service/recognising", "service/whereabouts", "core/asking"
 CATCHING_UP, REPLICAS, POSITION, TRYING = "service/catching_up", "service/replicas", "core/position", "service/trying"
+OTHERS = "service/others"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -237,6 +238,11 @@ FAULTS = (
     Fault("what is left to another is not sent within seconds", NUDGING, "_LATELY if progress.next <= now else _FIRST_REPEAT", "_LATELY", OF_TELLING),
     Fault("who asked in vain was told", NUDGING, ", now - progress.asked)", ", math.inf)", OF_TELLING),
     Fault("what another one answered was not asked for", NUDGING, "max(one.asked, one.answered) > sent", "one.asked > sent", OF_TELLING),
+    Fault("what was given back and fails again was told", NUDGING, "                progress.sent = None  # It was given back: nobody was told.\n", "                pass\n", OF_TELLING),
+    Fault("who is asked after another one told reads nothing", GUARDING, "        await self.catching_up.heed()\n", "", OF_TELLING),
+    Fault("what was prepared before another one told is good", GUARDING, "            self.catching_up.is_told\n            or snapshots", "            snapshots", OF_TELLING),
+    Fault("who cannot read what another one told tries again and again", CATCHING_UP, "                    self._heeded = told\n", "", OF_TELLING),
+    Fault("who told reads what it told", OTHERS, "        self._own += 1\n", "", OF_TELLING),
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tenantry.core.errors import ClusterError, StateUnwritable
+from tenantry.core.errors import ClusterError, ReadFailed, StateUnwritable
 from tests.fakes import FakeStore
 from tests.service.test_nudging import NEW, Bed, application_set, bed, rows
 
@@ -95,6 +95,30 @@ async def test_whoever_left_it_to_another_finds_out_that_it_failed() -> None:
     assert await until_told(other, within=4) <= 4
 
 
+async def test_what_neither_can_send_shows_as_pending_with_both() -> None:
+    one, other = await both()
+    read(one, other)
+    ended = asyncio.Event()
+
+    async def fail_late(*_: object) -> None:
+        await ended.wait()
+        raise ClusterError
+
+    one.cluster.refresh = fail_late  # type: ignore[assignment, method-assign]
+    other.cluster.broken = ClusterError()
+    await one.nudger.look()
+    assert await other.look() == []
+    assert other.nudger.pending == 0, "it is left to the other one"
+    ended.set()
+
+    for _ in range(10):
+        one.here.clock.pass_by(seconds=1)
+        await one.look()
+        await other.look()
+
+    assert [one.nudger.pending, other.nudger.pending] == [10, 10]
+
+
 async def test_a_number_that_was_given_back_is_not_given_again() -> None:
     one, other = await both()
     one.cluster.broken = ClusterError()
@@ -166,3 +190,63 @@ async def test_who_asked_a_process_that_had_not_read_the_change_yet_is_told_agai
     assert await other.look() == ["prod"]
     assert "zz" in await other.here.ask()
     assert await other.look() == await one.look() == []
+
+
+async def test_who_is_asked_after_another_one_told_reads_first_what_that_was_about() -> None:
+    one, other = await both()
+    reads = 0
+
+    async def read_now() -> None:
+        nonlocal reads
+        reads += 1
+        read(other)
+
+    other.here.guarding.catching_up.read_now = read_now
+    reply = await other.here.reply()
+    read(one)
+    assert await one.look() == ["prod"]
+    one.here.clock.pass_by(seconds=0.1)
+
+    await other.here.guarding.confirm()
+    assert not reply.ticket.is_good()
+    assert "zz" in await other.here.ask()
+
+    assert reads == 1
+    assert (await other.here.reply()).ticket.is_good()
+    assert await other.look() == await one.look() == []
+    assert reads == 1
+
+
+async def test_who_cannot_read_what_another_one_told_answers_as_before_and_tries_once() -> None:
+    one, other = await both()
+    tries = 0
+
+    async def read_now() -> None:
+        nonlocal tries
+        tries += 1
+        raise ReadFailed
+
+    other.here.guarding.catching_up.read_now = read_now
+    read(one)
+    await one.look()
+    one.here.clock.pass_by(seconds=0.1)
+
+    answers = await asyncio.gather(*(other.here.ask() for _ in range(3)))
+
+    assert [len(answer) for answer in answers] == [40, 40, 40]
+    assert tries == 1
+
+
+async def test_who_told_reads_nothing_for_it() -> None:
+    one, _ = await both()
+
+    async def read_now() -> None:
+        raise AssertionError
+
+    one.here.guarding.catching_up.read_now = read_now
+    await one.here.ask()
+    read(one)
+    assert await one.look() == ["prod"]
+    one.here.clock.pass_by(seconds=0.1)
+
+    assert "zz" in await one.here.ask()

@@ -15,6 +15,7 @@ from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, 
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
+from tenantry.service.others import OthersNudges
 from tenantry.service.ports import Clock
 from tenantry.service.standing import Standing, held_in
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Remembered, Replica, SetChange, Whole
@@ -61,6 +62,7 @@ class Ledger:
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
         self._anew: dict[SetName, float] = {}
         self._learned: dict[tuple[SetName, Input], float] = {}
+        self.nudges = OthersNudges(clock)
         self._stands: dict[str, Origin] = {}
         self._all_changed = 0
         self._changed: dict[SetName, int] = {}
@@ -117,8 +119,8 @@ class Ledger:
             standing = frozenset(
                 loss for name, own in self._sets.items() for loss in own.losses if self.still_stands(name, loss)
             )
-            sizes, freeze = self._whole.sizes, self._whole.freeze
-            self._source = SourceLedger(losses, sizes, self._counts.present, freeze, standing)
+            of, present = self._whole, self._counts.present
+            self._source = SourceLedger(losses, of.sizes, present, of.freeze, standing)
         return self._source
 
     def standing_changed(self) -> None:
@@ -217,11 +219,12 @@ class Ledger:
 
     async def _known(self) -> int:
         try:
-            writes = await self._store.writes()
+            writes, nudges = await self._store.counts()
         except StateError as error:
             self._failure = error
             raise
         self._failure = None
+        self.nudges.take(nudges)
         return writes
 
     async def write(
@@ -368,7 +371,9 @@ class Ledger:
 
     async def count(self, name: LiveName, digest: str, lately: float) -> int | None:
         """Return the number of the next nudge; None if another process counted it lately. Raises StateError."""
-        return await self._store.nudge(name, digest, self.now(), lately if self.is_shared else 0.0)
+        with self.nudges.own() as own:
+            own.number = await self._store.nudge(name, digest, self.now(), lately if self.is_shared else 0.0)
+        return own.number
 
     async def give_back(self, name: LiveName, number: int) -> None:
         """Let others count at once what was counted and could not be sent; raises StateError."""

@@ -291,6 +291,8 @@ class Nudger:
             if is_check:
                 return
         else:
+            if progress.left:
+                progress.sent = None  # It was given back: nobody was told.
             await self._cluster.refresh(name, f"{progress.digest}-{number}")
             progress.counted, progress.left, progress.check = None, 0, math.inf
             seconds = round(self._clock.monotonic() - progress.since, 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -109,6 +109,14 @@ class EventQuery(msgspec.Struct, frozen=True):
     """The latest so many."""
 
 
+class Counted(NamedTuple):
+    """What only grows, whoever shares a store."""
+
+    writes: int
+    nudges: int
+    """Of all ApplicationSets together."""
+
+
 class LedgerStore(Protocol):
     """Where the ledger is kept; raises StateError and nothing else."""
 
@@ -135,8 +143,8 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def writes(self) -> int:
-        """Return how often it was written to."""
+    async def counts(self) -> Counted:
+        """Return how often it was written to, and how many nudges were counted."""
         ...
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import whole_document
 from tenantry.adapters.database.state_migrations import make, migrate, version_of
 from tenantry.adapters.database.state_reading import ROWS_AT_ONCE, Known, events_of, ledger_row, remembered
 from tenantry.adapters.database.state_replicas import ReplicaTable
-from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, HEAD, LEDGER, NAME
+from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, HEAD, LEDGER, NAME, NUDGE
 from tenantry.adapters.database.state_writing import ONE, Numbers, Parameters, write_changes
 from tenantry.adapters.database.urls import server_url
 from tenantry.core.errors import (
@@ -33,7 +33,7 @@ from tenantry.core.errors import (
 from tenantry.core.history import Event
 from tenantry.core.ledger import SetLedger, SetName
 from tenantry.core.live import LiveName
-from tenantry.service.state import Changes, EventQuery, Remembered, Replica, Whole
+from tenantry.service.state import Changes, Counted, EventQuery, Remembered, Replica, Whole
 
 T = TypeVar("T")
 
@@ -140,9 +140,9 @@ class StateStore:
         """Write all changes in one transaction; raises StateMoved unless it was written to `writes` times."""
         await self._aside(lambda: self._write(changes, writes), _MOST_STATEMENTS)
 
-    async def writes(self) -> int:
-        """Return how often it was written to."""
-        return await self._aside(lambda: self._in_transaction(_writes), 1)
+    async def counts(self) -> Counted:
+        """Return how often it was written to, and how many nudges were counted."""
+        return await self._aside(lambda: self._in_transaction(_counts), 1)
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet; None if one of this digest was counted less than `lately` seconds ago."""
@@ -290,8 +290,13 @@ class StateStore:
         self._numbers = numbers
 
 
-def _writes(connection: Connection) -> int:
-    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == ONE)).scalar_one())
+_NUDGES = select(func.coalesce(func.sum(NUDGE.c.number), 0)).scalar_subquery()
+_COUNTS = select(LEDGER.c.writes, _NUDGES).where(LEDGER.c.id == ONE)
+
+
+def _counts(connection: Connection) -> Counted:
+    writes, nudges = connection.execute(_COUNTS).one()
+    return Counted(int(writes), int(nudges))
 
 
 @contextmanager
