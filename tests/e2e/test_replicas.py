@@ -161,6 +161,21 @@ def test_what_one_replica_cannot_tell_the_other_one_does(argocd: ArgoCD, databas
 
 
 @case(46, replicas=2)
+def test_what_hangs_at_one_replica_the_other_one_tells(argocd: ArgoCD, database: Database, pair: Pair) -> None:
+    for number, (silent, slow) in enumerate((pair.both, pair.both[::-1])):
+        silent.api.black_hole = True
+        slow.source.delay = 0.05  # so that the silent one is the first to count
+
+        sign_up(database, f"new-{number}", f"more-{number}")
+
+        arrives(argocd, f"more-{number}", within=25)
+        slow.source.heal()
+        silent.api.heal()
+        silent.api.cut()
+        argocd.eventually(lambda: is_quiet(argocd, pair), what="Both replicas at rest")
+
+
+@case(46, replicas=2)
 def test_what_neither_can_tell_shows_with_both_and_is_told_once_a_link_is_back_also_by_those_that_began_meanwhile(
     argocd: ArgoCD, database: Database, pair: Pair
 ) -> None:

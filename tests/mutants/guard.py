@@ -243,6 +243,7 @@ FAULTS = (
     Fault("what was prepared before another one told is good", GUARDING, "            self.catching_up.is_told\n            or snapshots", "            snapshots", OF_TELLING),
     Fault("who cannot read what another one told tries again and again", CATCHING_UP, "                    self._heeded = told\n", "", OF_TELLING),
     Fault("who told reads what it told", OTHERS, "        self._own += 1\n", "", OF_TELLING),
+    Fault("what hangs is kept from the others", NUDGING, "async with asyncio.timeout(_LATELY):", "async with asyncio.timeout(None):", OF_TELLING),
 )  # fmt: skip
 
 

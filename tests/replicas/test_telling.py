@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tenantry.core.errors import ClusterError, ReadFailed, StateUnwritable
+from tenantry.service.following import Listed
 from tests.fakes import FakeStore
 from tests.service.test_nudging import NEW, Bed, application_set, bed, rows
+from tests.support.virtual_time import VirtualClock, run
 
 pytestmark = pytest.mark.anyio
 
 
-async def both() -> tuple[Bed, Bed]:
+class MovedClock(VirtualClock):
+    """Virtual time of which some is skipped."""
+
+    skipped = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.skipped
+
+    def pass_by(self, **delta: float) -> None:
+        self.skipped += timedelta(**delta).total_seconds()
+
+
+async def both(**changed: Any) -> tuple[Bed, Bed]:  # noqa: ANN401 -- the fields of Here
     """Return two processes that have read the same rows, with nothing to tell."""
-    one = await bed(store=FakeStore(is_shared=True))
+    one = await bed(store=FakeStore(is_shared=True), **changed)
     here = await one.here.restarted(clock=one.here.clock, name="other")
     here.read(rows(40))
     other = Bed(here)
@@ -93,6 +109,36 @@ async def test_whoever_left_it_to_another_finds_out_that_it_failed() -> None:
     await asyncio.gather(*one.nudger._sending)
 
     assert await until_told(other, within=4) <= 4
+
+
+def test_what_hangs_at_one_process_is_sent_by_the_other_one() -> None:
+    async def shared() -> None:
+        one, other = await both(clock=MovedClock())
+        began = one.here.clock.monotonic()
+
+        async def hang(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        one.cluster.refresh = hang  # type: ignore[assignment, method-assign]
+        tasks = []
+        for made in (one, other):
+            made.here.snapshots.published = made.nudger.wake
+            made.cluster.seen.put_nowait(Listed([application_set()]))
+            tasks.append(asyncio.create_task(made.nudger.run()))
+        await asyncio.sleep(1)
+        read(one)
+        await asyncio.sleep(0.1)
+        read(other)
+        while not other.cluster.told:
+            await asyncio.sleep(0.1)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert 5 < one.here.clock.monotonic() - began < 20
+        assert "nudge_failed" in one.here.seen.events
+
+    run(shared())
 
 
 async def test_what_neither_can_send_shows_as_pending_with_both() -> None:

@@ -33,6 +33,9 @@ _SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
 _LATELY = 5.0
 """Seconds in which the process that counted a nudge sends it, or nobody does."""
 
+_LONGEST_CHECK = 1.0
+"""Seconds between two looks for whether it gave it back: less than it waits itself, once it failed twice."""
+
 _AT_ONCE = 8
 """Nudges that are under way together."""
 
@@ -287,13 +290,13 @@ class Nudger:
         number = progress.counted = await self._counter.count(name, progress.digest, self._lately(progress, began))
         if number is None:
             progress.left += 1
-            progress.check = self._clock.monotonic() + backoff(progress.left)
+            progress.check = self._clock.monotonic() + min(_LONGEST_CHECK, backoff(progress.left))
             if is_check:
                 return
         else:
             if progress.left:
                 progress.sent = None  # It was given back: nobody was told.
-            await self._cluster.refresh(name, f"{progress.digest}-{number}")
+            await self._refreshed(name, f"{progress.digest}-{number}")
             progress.counted, progress.left, progress.check = None, 0, math.inf
             seconds = round(self._clock.monotonic() - progress.since, 4)
             self._observer.told("nudged", {**name._asdict(), "seconds": seconds})
@@ -304,6 +307,14 @@ class Nudger:
         progress.sent, progress.failures = began, 0
         progress.next = self._clock.monotonic() + wait * random.uniform(0.9, 1.1)  # noqa: S311 -- no secret
         progress.repeats += 1
+
+    async def _refreshed(self, name: LiveName, value: str) -> None:
+        """Set the annotation, or leave that to another process in time; raises ClusterError."""
+        try:
+            async with asyncio.timeout(_LATELY):
+                await self._cluster.refresh(name, value)
+        except TimeoutError:
+            raise ClusterError(f"The Kubernetes API server has not answered for {_LATELY:g} s.") from None
 
     async def _give_back(self, name: LiveName, progress: Progress) -> None:
         """Leave what was counted here, and not sent, to whoever comes first; raises NotReady."""
