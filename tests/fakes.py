@@ -19,7 +19,7 @@ from tenantry.core.position import Position
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.spec import Spec
 from tenantry.core.tenant import Row
-from tenantry.service.state import Changes, EventQuery, Remembered, Replica, Whole
+from tenantry.service.state import Changes, Counted, EventQuery, Remembered, Replica, Whole
 from tests.builders import HERE, TUTORIAL_COLUMNS
 
 
@@ -272,9 +272,9 @@ class FakeStore:
         ]
         self.written.append(changes)
 
-    async def writes(self) -> int:
+    async def counts(self) -> Counted:
         self._fail()
-        return self._writes
+        return Counted(self._writes, sum(number for number, _, _ in self.nudges.values()))
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         self._fail()
@@ -283,6 +283,12 @@ class FakeStore:
             return None
         self.nudges[name] = (number + 1, digest, now)
         return number + 1
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        self._fail()
+        last, digest, _ = self.nudges.get(name, (0, "", 0.0))
+        if last == number:
+            self.nudges[name] = (last, digest, -math.inf)
 
     async def seen(self, replica: Replica) -> list[Replica]:
         self._fail()

@@ -189,7 +189,7 @@ async def test_who_counts_other_writes_than_there_were_writes_nothing(place: Pla
     with pytest.raises(StateMoved):
         await store.write(Changes(2, [SetChange(OTHER, FULL)], names={"acme": "acme"}), 0)
 
-    assert await store.writes() == 1
+    assert (await store.counts()).writes == 1
     store = await again(place, store)
     assert set((await store.load()).sets) == {SET}
 
@@ -381,7 +381,7 @@ async def test_who_is_there_is_told_with_the_time_since_and_who_went_is_not(plac
     assert [(one.id, one.configuration, one.version) for one in both] == [("a", "new", "1.1"), ("b", "old", "1.0")]
     assert all(0 <= one.age < 60 for one in both)
     assert [(one.id, one.configuration) for one in left] == [("b", "new")]
-    assert await store.writes() == found.writes
+    assert (await store.counts()).writes == found.writes
 
 
 # --- a file --------------------------------------------------------------------------------------------------------
@@ -609,8 +609,8 @@ async def test_a_server_that_says_nothing_any_more_is_given_up_in_time(database:
         os.kill(int(str(pid)), signal.SIGSTOP)
     try:
         with pytest.raises(StateUnreachable, match="has not answered for"):
-            await store.writes()
-        assert await store.writes() == 0
+            await store.counts()
+        assert (await store.counts()).writes == 0
     finally:
         for (pid,) in pids:
             os.kill(int(str(pid)), signal.SIGCONT)
@@ -641,7 +641,22 @@ async def test_nudges_are_counted_for_each_application_set_and_not_twice_in_a_mo
     store = await again(place, store)
     assert (await store.load()).writes == found.writes
     assert await store.nudge(one, "a", 20.0, 5.0) == 5
-    assert await store.writes() == found.writes, "counting a nudge makes no answer void"
+    assert (await store.counts()).writes == found.writes, "counting a nudge makes no answer void"
+
+
+async def test_a_nudge_that_is_given_back_can_be_counted_at_once_unless_another_one_was(place: Place) -> None:
+    store = place.store()
+    await store.load()
+    name = LiveName("argocd", "prod")
+    assert [await store.nudge(name, "a", 10.0, 5.0), await store.nudge(name, "b", 10.0, 5.0)] == [1, 2]
+
+    await store.give_back(name, 1)
+    assert await store.nudge(name, "b", 10.0, 5.0) is None
+    await store.give_back(name, 2)
+    assert await store.nudge(name, "b", 10.0, 5.0) == 3
+
+    await store.give_back(LiveName("team-a", "prod"), 1)
+    assert await store.nudge(LiveName("team-a", "prod"), "a", 10.0, 5.0) == 1
 
 
 async def test_of_many_at_once_one_counts_a_nudge(place: Place) -> None:

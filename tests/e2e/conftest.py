@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.argocd import ArgoCD, NotSoon
 from tests.e2e.bed import Bed
 from tests.e2e.build import NotBuilt, built
+from tests.e2e.pair import pair
 from tests.e2e.preview import preview
 from tests.e2e.rights import rights
 from tests.faults.fixtures import bed, victim
@@ -20,7 +21,7 @@ from tests.support.service import RIVAL, TENANTRY
 SHARED = pytest.StashKey[Bed]()
 PLUGINS = {"tenantry": TENANTRY, "rival": RIVAL}
 
-__all__ = ["bed", "preview", "rights", "victim"]
+__all__ = ["bed", "pair", "preview", "rights", "victim"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

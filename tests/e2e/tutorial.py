@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from tests.e2e.argocd import ArgoCD, Object, load
 from tests.support.postgres import SAMPLE, Database
-from tests.support.service import RunningService
 
 FOLDER = SAMPLE.parent
 NAME = "tenant-generator-plugin-demo"
+
+
+class Listening(Protocol):
+    """A service, or what stands before it."""
+
+    port: int
 
 
 def application_set(variant: str = "") -> Object:
@@ -27,7 +34,7 @@ def environment(database: Database) -> dict[str, str]:
     return {**database.tutorial_environment(), "AUTH_TOKEN": token()}
 
 
-def plugin(service: RunningService) -> Object:
+def plugin(service: Listening) -> Object:
     """Return the tutorial's ConfigMap. Nothing in it differs but the address of the service."""
     [found] = load(FOLDER / "configmap.yaml")
     found["data"]["baseUrl"] = f"http://127.0.0.1:{service.port}"
@@ -41,12 +48,12 @@ def secret(token: str) -> Object:
     return found
 
 
-def connect(argocd: ArgoCD, service: RunningService) -> None:
+def connect(argocd: ArgoCD, service: Listening) -> None:
     """Apply the tutorial's ConfigMap and Secrets."""
     argocd.apply(plugin(service), *load(FOLDER / "secrets.yaml"))
 
 
-def poll_often(argocd: ArgoCD, service: RunningService, seconds: int = 2, variant: str = "") -> None:
+def poll_often(argocd: ArgoCD, service: Listening, seconds: int = 2, variant: str = "") -> None:
     """Let the tutorial's ApplicationSet, or a variant of it, ask this service all the time."""
     connect(argocd, service)
     often = application_set(variant)

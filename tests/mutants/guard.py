@@ -27,6 +27,7 @@ OF_CLUSTER = (
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
 OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations"))
+OF_TELLING = ("tests/replicas/test_telling.py",)
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
@@ -58,6 +59,7 @@ SIGHT, SPEC, SPECS, EDITING, EDITED = "core/sight", "core/spec", "service/specs"
 UPKEEP, COUNTING = "service/upkeep", "service/counting"
 STRAYS, RECOGNISING, WHEREABOUTS, ASKING = "core/strays", "service/recognising", "service/whereabouts", "core/asking"
 CATCHING_UP, REPLICAS, POSITION, TRYING = "service/catching_up", "service/replicas", "core/position", "service/trying"
+OTHERS = "service/others"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -167,7 +169,7 @@ FAULTS = (
     Fault("a hold is told", FORESEEING, "if not (decision.put or decision.dropped):", "if not (decision.put or decision.dropped or decision.kept):", OF_NUDGES),
     Fault("allowEmpty of the live spec is not known", FORESEEING, "else allows_empty\n", "else False\n", OF_NUDGES),
     Fault("the same value twice", MEMORY, "return await self._store.nudge(name, digest, ", "return 1 if await self._store.nudge(name, digest, ", OF_NUDGES)._replace(wrong="return (await self._store.nudge(name, digest, self.now(), 0.0)) and 1\n        return await self._store.nudge(name, digest, "),
-    Fault("every change is told though nobody asked since", NUDGING, "return sent is not None and not asked", "return False", OF_NUDGES),
+    Fault("every change is told though nobody asked since", NUDGING, "return not any(max(one.asked, one.answered) > sent for one in differences)", "return False", OF_NUDGES),
     Fault("who does not ask is told as often as one looks", NUDGING, "progress.next = self._clock.monotonic() + wait", "progress.next = self._clock.monotonic() + 0 * wait", OF_NUDGES),
     Fault("who does not ask is never told again", NUDGING, "if progress.digest.startswith(_REFUSED):", "if True:", OF_NUDGES),
     Fault("a nudge that failed is taken as sent", NUDGING, "        except (ClusterError, NotReady) as error:\n            self._failed(name, progress, error)", "        except (ClusterError, NotReady):\n            progress.sent = self._clock.monotonic()\n            progress.next = math.inf", OF_NUDGES),
@@ -230,6 +232,18 @@ FAULTS = (
     Fault("who was not seen for long is there", REPLICAS, "if one.age < ALIVE]", "]", OF_REPLICAS),
     Fault("whoever is too late gives up", TRYING, "if not await tries.another():\n                    raise", "raise", OF_REPLICAS),
     Fault("limits are over one ApplicationSet where two processes cross", GUARDING, "of_all = bool(decision.dropped or decision.lost or decision.began or not own.baselines)", "of_all = False", OF_REPLICAS),
+    Fault("what cannot be sent is kept from the others", NUDGING, "            with suppress(NotReady):  # It is tried again with the next nudge.\n                await self._give_back(name, progress)\n", "", OF_TELLING),
+    Fault("what could not be given back is forgotten", NUDGING, "        await self._give_back(name, progress)\n        is_check", "        is_check", OF_TELLING),
+    Fault("what is left to another is sent for sure", NUDGING, "            progress.check = self._clock.monotonic() + backoff(progress.left)\n", "", OF_TELLING),
+    Fault("what is left to another is not sent within seconds", NUDGING, "_LATELY if progress.next <= now else _FIRST_REPEAT", "_LATELY", OF_TELLING),
+    Fault("who asked in vain was told", NUDGING, ", now - progress.asked)", ", math.inf)", OF_TELLING),
+    Fault("what another one answered was not asked for", NUDGING, "max(one.asked, one.answered) > sent", "one.asked > sent", OF_TELLING),
+    Fault("what was given back and fails again was told", NUDGING, "                progress.sent = None  # It was given back: nobody was told.\n", "                pass\n", OF_TELLING),
+    Fault("who is asked after another one told reads nothing", GUARDING, "        await self.catching_up.heed()\n", "", OF_TELLING),
+    Fault("what was prepared before another one told is good", GUARDING, "            self.catching_up.is_told\n            or snapshots", "            snapshots", OF_TELLING),
+    Fault("who cannot read what another one told tries again and again", CATCHING_UP, "                    self._heeded = told\n", "", OF_TELLING),
+    Fault("who told reads what it told", OTHERS, "        self._own += 1\n", "", OF_TELLING),
+    Fault("what hangs is kept from the others", NUDGING, "async with asyncio.timeout(_LATELY):", "async with asyncio.timeout(None):", OF_TELLING),
 )  # fmt: skip
 
 

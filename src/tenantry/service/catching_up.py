@@ -6,6 +6,7 @@ Only what would change an answer waits for a read; what repeats what was answere
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Collection
 
 from tenantry.core.asking import Decision, Read
@@ -17,6 +18,7 @@ from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
 from tenantry.service.snapshots import SnapshotHolder
 from tenantry.service.state import Replica
+from tenantry.service.trying import PATIENCE
 from tenantry.service.watching import Watching
 
 ReadNow = Callable[[], Awaitable[object]]
@@ -33,6 +35,8 @@ class CatchingUp:
         self._watching = watching
         self._observer = observer
         self._behind: set[tuple[SetName, Input]] = set()
+        self._heeding = asyncio.Lock()
+        self._heeded = -math.inf
         self.read_now: ReadNow | None = None
         """Set by whoever reads."""
 
@@ -92,6 +96,20 @@ class CatchingUp:
         except (TimeoutError, NotReady):
             return False
         return True
+
+    @property
+    def is_told(self) -> bool:
+        """Whether another process told Argo CD of a change since the read in use began, and nobody tried to read it."""
+        return self._ledger.nudges.seen > max(self._snapshots.read.began, self._heeded)
+
+    async def heed(self) -> None:
+        """Read what another process told Argo CD of, if that can be done: who asks now asks for it."""
+        if self.is_told:
+            async with self._heeding:
+                if self.is_told:
+                    told = self._ledger.nudges.seen
+                    await self.read(PATIENCE)
+                    self._heeded = told
 
     def refused(self, name: SetName, given: Input) -> None:
         """Note that an answer was refused since this process is behind."""

@@ -145,7 +145,7 @@ class Foreseeing:
     def differences(self, application_set: str, inputs: Collection[Input] | None) -> Sequence[Difference]:
         """Return by what the answers to these inputs, or to all for None, would differ; in an order that stays."""
         return [
-            Difference(key.difference, key.asked)
+            Difference(key.difference, key.asked, self._ledger.learned(name, given) or 0.0)
             for name in sorted(self._keys.sets)
             if name.application_set == application_set
             for given, key in sorted(self._keys.sets[name].keys.items())

@@ -123,7 +123,8 @@ class Guarding:
         """Tell whether an answer may be sent again, and note that it was asked for; raises NotReady."""
         snapshots = self._snapshots
         if (
-            snapshots.fresh().revision != ticket.revision
+            self.catching_up.is_told
+            or snapshots.fresh().revision != ticket.revision
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
             or ticket.generation < self._ledger.version_of(ticket.key.set_name)
@@ -148,6 +149,7 @@ class Guarding:
     async def _tried(self, name: SetName, request: PluginRequest, began: float) -> Reply:
         """Answer from the snapshot in use; raises ReplicaBehind where another process answered from a later one."""
         await self._ledger.confirm()
+        await self.catching_up.heed()
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
         await self._editing.look(name, input_of(request))

@@ -27,6 +27,9 @@ class Difference(NamedTuple):
     asked: float
     """When its input was last asked for, on the monotonic clock; 0 if not by this process."""
 
+    answered: float = 0.0
+    """The same of any process: when it was heard here that it had been answered."""
+
 
 @dataclass(slots=True)
 class Key:

@@ -15,6 +15,7 @@ from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, 
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
+from tenantry.service.others import OthersNudges
 from tenantry.service.ports import Clock
 from tenantry.service.standing import Standing, held_in
 from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Remembered, Replica, SetChange, Whole
@@ -22,9 +23,6 @@ from tenantry.service.state import Changes, EventQuery, LedgerStore, Origin, Rem
 _NOTHING = SetLedger()
 _MOST_CROSSINGS = 20
 """How often others may write about other ApplicationSets while one tries to write about its own."""
-
-_LATELY = 5.0
-"""Seconds in which the process that counted a nudge sends it, or nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,7 @@ class Ledger:
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
         self._anew: dict[SetName, float] = {}
         self._learned: dict[tuple[SetName, Input], float] = {}
+        self.nudges = OthersNudges(clock)
         self._stands: dict[str, Origin] = {}
         self._all_changed = 0
         self._changed: dict[SetName, int] = {}
@@ -120,8 +119,8 @@ class Ledger:
             standing = frozenset(
                 loss for name, own in self._sets.items() for loss in own.losses if self.still_stands(name, loss)
             )
-            sizes, freeze = self._whole.sizes, self._whole.freeze
-            self._source = SourceLedger(losses, sizes, self._counts.present, freeze, standing)
+            of, present = self._whole, self._counts.present
+            self._source = SourceLedger(losses, of.sizes, present, of.freeze, standing)
         return self._source
 
     def standing_changed(self) -> None:
@@ -220,11 +219,12 @@ class Ledger:
 
     async def _known(self) -> int:
         try:
-            writes = await self._store.writes()
+            writes, nudges = await self._store.counts()
         except StateError as error:
             self._failure = error
             raise
         self._failure = None
+        self.nudges.take(nudges)
         return writes
 
     async def write(
@@ -369,9 +369,15 @@ class Ledger:
         """Note that this process is there no more; raises StateError."""
         await self._store.gone(replica)
 
-    async def count(self, name: LiveName, digest: str) -> int | None:
-        """Return the number of the next nudge; None if another process is just about to send it. Raises StateError."""
-        return await self._store.nudge(name, digest, self.now(), _LATELY if self.is_shared else 0.0)
+    async def count(self, name: LiveName, digest: str, lately: float) -> int | None:
+        """Return the number of the next nudge; None if another process counted it lately. Raises StateError."""
+        with self.nudges.own() as own:
+            own.number = await self._store.nudge(name, digest, self.now(), lately if self.is_shared else 0.0)
+        return own.number
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Let others count at once what was counted and could not be sent; raises StateError."""
+        await self._store.give_back(name, number)
 
     async def names_besides(self, made: Callable[[str], str]) -> Mapping[str, str]:
         """Return, by id, the released names that are not what `made` gives; raises StateError."""

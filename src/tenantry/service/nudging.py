@@ -30,6 +30,12 @@ last as long as Argo CD's own poll."""
 _SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
 """Seconds between two nudges of one ApplicationSet in a burst of changes: the first two, and those of a long one."""
 
+_LATELY = 5.0
+"""Seconds in which the process that counted a nudge sends it, or nobody does."""
+
+_LONGEST_CHECK = 1.0
+"""Seconds between two looks for whether it gave it back: less than it waits itself, once it failed twice."""
+
 _AT_ONCE = 8
 """Nudges that are under way together."""
 
@@ -37,8 +43,16 @@ _AT_ONCE = 8
 class NudgeCounter(Protocol):
     """What makes each nudge of an ApplicationSet another one, over restarts and among replicas."""
 
-    async def count(self, name: LiveName, digest: str) -> int | None:
-        """Return the number of the next nudge; None if another process is just about to send it. Raises NotReady."""
+    async def count(self, name: LiveName, digest: str, lately: float) -> int | None:
+        """Return the number of the next nudge, never one twice.
+
+        None if another process counted one of this digest less than `lately` seconds ago, and did not give it back.
+        Raises NotReady.
+        """
+        ...
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Let others count at once what was counted and could not be sent; raises NotReady."""
         ...
 
 
@@ -55,6 +69,18 @@ class Progress:
 
     next: float = -math.inf
     """Not before this is it told, again or at all."""
+
+    asked: float = -math.inf
+    """When an input whose answer would differ was last asked for here."""
+
+    counted: int | None = None
+    """The number that was counted and not sent yet."""
+
+    left: int = 0
+    """How often it was found that another process counted it, and is to send it."""
+
+    check: float = math.inf
+    """When to find out next whether that one gave it back."""
 
     failures: int = 0
     repeats: int = 0
@@ -176,7 +202,8 @@ class Nudger:
 
     def _until_next(self, least: float) -> float | None:
         """Return the seconds until something is to be tried again."""
-        waiting = [one.next for one in self._progress.values() if not one.sending and one.next < math.inf]
+        soonest = [min(one.next, one.check) for one in self._progress.values() if not one.sending]
+        waiting = [one for one in soonest if one < math.inf]
         return max(least, min(waiting) - self._clock.monotonic()) if waiting else None
 
     async def look(self) -> None:
@@ -200,11 +227,13 @@ class Nudger:
             if progress is not None and not progress.sending:
                 del self._progress[live.name]
             return
-        if progress is None or progress.digest != digest:
-            if progress is not None and (progress.sending or _waits_for_a_pass(progress, live, differences, now)):
-                return
+        is_new = progress is None or progress.digest != digest
+        if progress is None or (
+            is_new and not progress.sending and not _waits_for_a_pass(progress, live, differences, now)
+        ):
             progress = self._progress[live.name] = self._anew(live, progress, digest, differences)
-        if not progress.sending and progress.next <= now:
+        progress.asked = max((one.asked for one in differences), default=-math.inf)
+        if not progress.sending and min(progress.next, progress.check) <= now:
             self._begin(live.name, progress)
 
     def _anew(self, live: LiveSet, before: Progress | None, digest: str, differences: Sequence[Difference]) -> Progress:
@@ -249,14 +278,26 @@ class Nudger:
             self._observer.failed(error)
             self._failed(name, progress, error)
         finally:
+            with suppress(NotReady):  # It is tried again with the next nudge.
+                await self._give_back(name, progress)
             progress.sending = False
             self.wake()
 
     async def _sent(self, name: LiveName, progress: Progress) -> None:
         began = self._clock.monotonic()
-        number = await self._counter.count(name, progress.digest)
-        if number is not None:
-            await self._cluster.refresh(name, f"{progress.digest}-{number}")
+        await self._give_back(name, progress)
+        is_check = began < progress.next
+        number = progress.counted = await self._counter.count(name, progress.digest, self._lately(progress, began))
+        if number is None:
+            progress.left += 1
+            progress.check = self._clock.monotonic() + min(_LONGEST_CHECK, backoff(progress.left))
+            if is_check:
+                return
+        else:
+            if progress.left:
+                progress.sent = None  # It was given back: nobody was told.
+            await self._refreshed(name, f"{progress.digest}-{number}")
+            progress.counted, progress.left, progress.check = None, 0, math.inf
             seconds = round(self._clock.monotonic() - progress.since, 4)
             self._observer.told("nudged", {**name._asdict(), "seconds": seconds})
         self._keep_pace(name, progress, began)
@@ -266,6 +307,27 @@ class Nudger:
         progress.sent, progress.failures = began, 0
         progress.next = self._clock.monotonic() + wait * random.uniform(0.9, 1.1)  # noqa: S311 -- no secret
         progress.repeats += 1
+
+    async def _refreshed(self, name: LiveName, value: str) -> None:
+        """Set the annotation, or leave that to another process in time; raises ClusterError."""
+        try:
+            async with asyncio.timeout(_LATELY):
+                await self._cluster.refresh(name, value)
+        except TimeoutError:
+            raise ClusterError(f"The Kubernetes API server has not answered for {_LATELY:g} s.") from None
+
+    async def _give_back(self, name: LiveName, progress: Progress) -> None:
+        """Leave what was counted here, and not sent, to whoever comes first; raises NotReady."""
+        if progress.counted is not None:
+            await self._counter.give_back(name, progress.counted)
+            progress.counted = None
+
+    def _lately(self, progress: Progress, now: float) -> float:
+        """Return for how long a nudge of another process counts as sent, unless it is given back.
+
+        One since which it was asked here, and the difference is there still, was for nothing.
+        """
+        return min(_LATELY if progress.next <= now else _FIRST_REPEAT, now - progress.asked)
 
     def _keep_pace(self, name: LiveName, progress: Progress, began: float) -> None:
         """Let the next nudge come later where this one had to wait for the one before, else at once."""
@@ -305,5 +367,6 @@ def _is_outstanding(progress: Progress, live: LiveSet, differences: Sequence[Dif
     A pass that failed by us has asked, though nothing was answered.
     """
     sent = progress.sent
-    asked = live.failed_by_plugin or not differences or any(one.asked > sent for one in differences if sent is not None)
-    return sent is not None and not asked
+    if sent is None or live.failed_by_plugin or not differences:
+        return False
+    return not any(max(one.asked, one.answered) > sent for one in differences)

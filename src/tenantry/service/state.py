@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -109,6 +109,14 @@ class EventQuery(msgspec.Struct, frozen=True):
     """The latest so many."""
 
 
+class Counted(NamedTuple):
+    """What only grows, whoever shares a store."""
+
+    writes: int
+    nudges: int
+    """Of all ApplicationSets together."""
+
+
 class LedgerStore(Protocol):
     """Where the ledger is kept; raises StateError and nothing else."""
 
@@ -135,15 +143,19 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def writes(self) -> int:
-        """Return how often it was written to."""
+    async def counts(self) -> Counted:
+        """Return how often it was written to, and how many nudges were counted."""
         ...
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet, and return its number, from 1 on.
 
-        None, and nothing counted, if one of this digest was counted less than `lately` seconds ago.
+        None, and nothing counted, if one of this digest was counted less than `lately` seconds ago, and not given back.
         """
+        ...
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Have a nudge, if it is the last that was counted, count as of long ago."""
         ...
 
     async def seen(self, replica: Replica) -> Sequence[Replica]:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from tenantry.adapters.database.state_documents import whole_document
 from tenantry.adapters.database.state_migrations import make, migrate, version_of
 from tenantry.adapters.database.state_reading import ROWS_AT_ONCE, Known, events_of, ledger_row, remembered
 from tenantry.adapters.database.state_replicas import ReplicaTable
-from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, HEAD, LEDGER, NAME
+from tenantry.adapters.database.state_tables import APPLICATION_SET, EVENT, HEAD, LEDGER, NAME, NUDGE
 from tenantry.adapters.database.state_writing import ONE, Numbers, Parameters, write_changes
 from tenantry.adapters.database.urls import server_url
 from tenantry.core.errors import (
@@ -33,7 +33,7 @@ from tenantry.core.errors import (
 from tenantry.core.history import Event
 from tenantry.core.ledger import SetLedger, SetName
 from tenantry.core.live import LiveName
-from tenantry.service.state import Changes, EventQuery, Remembered, Replica, Whole
+from tenantry.service.state import Changes, Counted, EventQuery, Remembered, Replica, Whole
 
 T = TypeVar("T")
 
@@ -49,6 +49,11 @@ _NUDGE = (
     "ON CONFLICT (namespace, application_set) DO UPDATE "
     "SET number = known.number + 1, digest = excluded.digest, at = excluded.at "
     "WHERE known.digest <> excluded.digest OR known.at <= :before RETURNING number"
+)
+
+_GIVE_BACK = (
+    "UPDATE {of}nudge SET at = 0 "
+    "WHERE namespace = :namespace AND application_set = :application_set AND number = :number"
 )
 
 
@@ -110,6 +115,7 @@ class StateStore:
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
         of = f"{database.schema}." if database.schema else ""
         self._nudge = text(_NUDGE.format(of=of))
+        self._give_back = text(_GIVE_BACK.format(of=of))
         self._replicas = ReplicaTable(of, database.clock)
         self._numbers = Numbers()
 
@@ -134,9 +140,9 @@ class StateStore:
         """Write all changes in one transaction; raises StateMoved unless it was written to `writes` times."""
         await self._aside(lambda: self._write(changes, writes), _MOST_STATEMENTS)
 
-    async def writes(self) -> int:
-        """Return how often it was written to."""
-        return await self._aside(lambda: self._in_transaction(_writes), 1)
+    async def counts(self) -> Counted:
+        """Return how often it was written to, and how many nudges were counted."""
+        return await self._aside(lambda: self._in_transaction(_counts), 1)
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet; None if one of this digest was counted less than `lately` seconds ago."""
@@ -144,6 +150,17 @@ class StateStore:
         return await self._aside(
             lambda: self._in_transaction(lambda connection: self._counted(connection, values)), _MOST_STATEMENTS
         )
+
+    async def give_back(self, name: LiveName, number: int) -> None:
+        """Have a nudge, if it is the last that was counted, count as of long ago."""
+        values = {**name._asdict(), "number": number}
+        await self._aside(
+            lambda: self._in_transaction(lambda connection: self._given_back(connection, values)), _MOST_STATEMENTS
+        )
+
+    def _given_back(self, connection: Connection, values: Mapping[str, object]) -> None:
+        self._database.still_there()
+        connection.execute(self._give_back, values)
 
     def _counted(self, connection: Connection, values: Mapping[str, object]) -> int | None:
         self._database.still_there()
@@ -273,8 +290,13 @@ class StateStore:
         self._numbers = numbers
 
 
-def _writes(connection: Connection) -> int:
-    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == ONE)).scalar_one())
+_NUDGES = select(func.coalesce(func.sum(NUDGE.c.number), 0)).scalar_subquery()
+_COUNTS = select(LEDGER.c.writes, _NUDGES).where(LEDGER.c.id == ONE)
+
+
+def _counts(connection: Connection) -> Counted:
+    writes, nudges = connection.execute(_COUNTS).one()
+    return Counted(int(writes), int(nudges))
 
 
 @contextmanager
