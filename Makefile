@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 # Where Debian keeps servers, which not everybody's PATH has.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test test-postgres e2e e2e-whole e2e-build cluster check fmt bench bench-page fuzz guard docs lock clean servers
+.PHONY: help demo test test-postgres e2e e2e-whole e2e-build chaos cluster check fmt bench bench-page fuzz guard docs lock clean servers
 
 help: ## List the chores
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ e2e: servers e2e-build ## Run the scenarios on a real API server and Argo CD's o
 
 e2e-whole: servers e2e-build ## Let each fault of those scenarios last for a minute
 	$(PYTEST) -n 2 tests/e2e/test_faults.py --whole --plugin $(PLUGIN)
+
+chaos: servers e2e-build ## Break everything around two replicas for five minutes, and judge each Application that is deleted
+	$(BIN)/python -m tests.chaos --plugin $(PLUGIN)
 
 cluster: servers e2e-build ## Leave that cluster running, with tenantry and the tutorial on it, to try things on
 	@$(BIN)/python -m tests.e2e.cluster

@@ -59,6 +59,7 @@ class Judge:
     sets: Sequence[Owned]
     rules: Rules
     note: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
     wrong: list[str] = field(default_factory=list)
     deleted: int = 0
     by_rows: set[str] = field(default_factory=set)
@@ -76,7 +77,6 @@ class Judge:
 
     def begin(self) -> None:
         """Look from now on."""
-        self._has = {one.name: one.has for one in self.sets}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -88,15 +88,16 @@ class Judge:
     def _run(self) -> None:
         while not self._over.wait(EVERY):
             try:
-                self._look()
+                self.look()
             except (ApiError, httpx2.HTTPError):
                 continue  # The API server is away: whatever is deleted meanwhile is there afterwards.
             except Exception as error:
                 self.wrong.append(f"The judge failed: {error!r}")
                 raise
 
-    def _look(self) -> None:
-        began = time.monotonic()
+    def look(self) -> None:
+        """Look once, and judge what is new; raises what the API server's client does."""
+        began = self.clock()
         found = [_found(one) for one in self.argocd.client.list(Application)]
         for one in found:
             if one.is_being_deleted:
@@ -121,12 +122,13 @@ class Judge:
                 raise
 
     def _judge(self, one: Found) -> None:
-        now, is_approved = time.monotonic(), one.tenant in self.operator.said
+        now, is_approved = self.clock(), one.tenant in self.operator.said
         self.note(f"{one.name} is deleted{', approved' if is_approved else ''}")
         if not self.customers.knows(one.tenant):
             self._say(f"{one.name} is deleted, and belongs to nobody who ever was there")
             return
-        absences = self.customers.absences(one.tenant, lambda row: self._has[one.of](one.tenant, row))
+        [of] = [each for each in self.sets if each.name == one.of]
+        absences = self.customers.absences(one.tenant, lambda row: of.has(one.tenant, row))
         long_enough = [
             (away, back)
             for away, back in absences

@@ -55,15 +55,25 @@ class AtTheDesk(Operator):
     sets: Sequence[Owned] = ()
 
     def _is_heard(self, tenants: Sequence[str]) -> bool:
-        word = {"by": "somebody", "why": "they leave us"}
         try:
             for one in self.sets:
-                theirs = [tenant for tenant in tenants if one.answers(tenant)]
-                if theirs:
-                    self.asked("POST", "approve", {**word, "application_set": one.name, "tenants": theirs})
+                self._approve(one, [tenant for tenant in tenants if one.answers(tenant)])
         except Unheard:
             return False
         return True
+
+    def let_go(self, one: Owned) -> int:
+        """Approve all that an ApplicationSet holds, and return how many they are. Raises Unheard."""
+        held = self.held(one.name)
+        tenants = sorted({*held[True], *held[False]})
+        self.said |= set(held[True])
+        self._approve(one, tenants)
+        return len(tenants)
+
+    def _approve(self, one: Owned, tenants: Sequence[str]) -> None:
+        if tenants:
+            word = {"by": "somebody", "why": "they leave us", "application_set": one.name, "tenants": tenants}
+            self.asked("POST", "approve", word)
 
     def held(self, name: str) -> Mapping[bool, Sequence[str]]:
         """Return of an ApplicationSet who is held (True) and who waits to come (False). Raises Unheard."""
@@ -101,6 +111,7 @@ class Busy:
         self.operator = operator
         self.chance = random.Random(f"changes {seed}")
         self.made = 0
+        self._seed = seed
         self._version = 0
         self._nameless = self._spoilt = 0.0
 
@@ -121,6 +132,8 @@ class Busy:
             self._spoil: 3,
         }
         self.made += 1
+        # Anew for each, so that one that went otherwise leaves the others as they were.
+        self.chance.seed(f"change {self.made} of {self._seed}")
         self._mend(time.monotonic() - 3)
         return self.chance.choices(list(kinds), list(kinds.values()))[0]()
 

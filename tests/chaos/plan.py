@@ -29,7 +29,7 @@ LINKS: Mapping[str, int] = {
 OF_PARTS = ("kill", "end", "pause")
 OF_LINKS = ("cut", "swallow", "slow")
 
-_BETWEEN = 1.5
+_BETWEEN = 1.0
 """Seconds from one fault to the next, on average: several last at once."""
 
 _SHORTEST, _LONGEST = 0.3, 6.0

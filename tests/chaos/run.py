@@ -63,6 +63,8 @@ class Chaos:
     """Where logs go if anything is wrong."""
 
     journal: Journal = field(default_factory=Journal)
+    _is_lost: threading.Event = field(default_factory=threading.Event)
+    """Set once something is wrong: no more has to be seen."""
 
     def run(self) -> str:
         """Run, and return what was seen; raises Wrong."""
@@ -99,7 +101,7 @@ class Chaos:
             view.wait(40, "The first Applications")
             with Breaking(stage) as breaking:
                 self._suffer(breaking, busy, judge)
-                told = [] if self.is_rival else self._recover(view, busy)
+                told = [] if self.is_rival or judge.wrong else self._recover(view, busy)
         finally:
             judge.end()
         self._judge(judge, breaking, stage)
@@ -114,15 +116,18 @@ class Chaos:
         self._made = Counter(f"{one.how} {one.on}" for one in plan)
         for thread in threads:
             thread.start()
-        while time.monotonic() - began < self.seconds and not (self.is_rival and judge.wrong):
+        while time.monotonic() - began < self.seconds and not judge.wrong:
             self.journal(busy.change())
             time.sleep(busy.chance.expovariate(1 / _BETWEEN))
+        if judge.wrong:
+            self._is_lost.set()
         for thread in threads:
             thread.join(120)
         self.journal("The last fault is over.")
 
     def _break(self, breaking: Breaking, fault: Fault, began: float) -> None:
-        time.sleep(max(0.0, began + fault.at - time.monotonic()))
+        if self._is_lost.wait(max(0.0, began + fault.at - time.monotonic())):
+            return
         self.journal(f"{fault.how} {fault.on} for {fault.lasts:.1f} s")
         with breaking.broken(fault.on, fault.how):
             time.sleep(fault.lasts)
@@ -156,11 +161,10 @@ class Chaos:
         assert view.desk is not None
         desk = view.desk
 
-        def approved() -> bool:
-            away = {tenant for one in view.sets for tenants in desk.held(one.name).values() for tenant in tenants}
-            return not away or (desk.approve(sorted(away)) and False)
+        def are_gone() -> bool:
+            return not sum(desk.let_go(one) for one in view.sets)
 
-        eventually(approved, within=RECOVERED, every=1.0, what="The end of all holds")
+        eventually(are_gone, within=RECOVERED, every=1.0, what="The end of all holds")
         view.wait(RECOVERED, "The table's Applications alone", is_asked=True)
 
     # --- what is told ----------------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -29,6 +31,9 @@ from tests.support.waiting import eventually
 SETTLE = 2
 MAY_LEAVE = 6
 """Tenants in an hour with nobody asked: in a whole run, that is."""
+
+DATABASES = ("tenants", "state")
+"""Servers that on SIGTERM would wait for their clients."""
 
 _MOST_CONNECTIONS = 60
 
@@ -55,11 +60,15 @@ class Stage:
     links: dict[str, FaultProxy] = field(default_factory=dict)
     parts: dict[str, Program] = field(default_factory=dict)
     replicas: dict[str, RunningService] = field(default_factory=dict)
+    _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    """Its one thread outlives all that it starts: a program ends with the thread that started it."""
+
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as until_here:
             self._open = until_here
+            until_here.callback(self._starter.shutdown)
             self._databases()
             self._cluster()
             self._replicas()
@@ -74,6 +83,10 @@ class Stage:
         """Return where the replicas listen, past all links."""
         return [replica.port for replica in self.replicas.values()]
 
+    def begin(self, name: str) -> None:
+        """Start a part again."""
+        self._starter.submit(self.parts[name].begin).result(60)
+
     def _link(self, name: str, port: int) -> int:
         """Put a link before a port; returns the port of it."""
         assert name in LINKS
@@ -86,7 +99,7 @@ class Stage:
 
     def _databases(self) -> None:
         servers = {}
-        for name in ("tenants", "state"):
+        for name in DATABASES:
             server = servers[name] = PostgresServer(self.folder / name, max_connections=_MOST_CONNECTIONS)
             self._open.callback(server.kill)
             server.start()
@@ -185,7 +198,7 @@ class Breaking:
         if code is not None:
             self.ended.append((name, code))
             program.end()
-            program.begin()
+            self._stage.begin(name)
 
     @contextlib.contextmanager
     def broken(self, on: str, how: str) -> Iterator[None]:
@@ -201,13 +214,16 @@ class Breaking:
                 case "kill":
                     program.kill()
                 case "end":
-                    program.end()
+                    program.end(signal.SIGINT if name in DATABASES else signal.SIGTERM)
                 case _:
                     program.pause()
             try:
                 yield
             finally:
-                (program.resume if how == "pause" else program.begin)()
+                if how == "pause":
+                    program.resume()
+                else:
+                    self._stage.begin(name)
 
     @contextlib.contextmanager
     def _linked(self, name: str, how: str) -> Iterator[None]:
