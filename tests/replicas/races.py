@@ -32,6 +32,9 @@ TENANTS = 10
 
 _WANTING = 2
 _ROUNDS = 200
+_MOST_TOLD = 2000
+"""Characters of a document or a log that go into a failure."""
+
 _APART = 0.002
 """Seconds between two requests of a race at most: a release takes as long."""
 
@@ -160,10 +163,16 @@ class Track:
             answers = [one.result() for one in [self._threads.submit(work) for work in asked]]
             if any(len(answer) < TENANTS for answer in answers):
                 return answers
-        print(self._ledger.execute("select document from tenantry.application_set").fetchall())
-        for r in self.replicas:
-            print(r.service.log.read_text()[-3000:], r.reads(), r.tenants())
-        raise TooMany("Nobody let go of anybody.")
+        raise self._explained(TooMany("Nobody let go of anybody."))
+
+    def _explained(self, broken: TooMany) -> TooMany:
+        """Note what is needed to understand it: what is written down, and what each replica has read and said."""
+        for (document,) in self._ledger.execute("SELECT document FROM tenantry.application_set").fetchall():
+            broken.add_note(f"Written down: {document[:_MOST_TOLD]}")
+        for replica in self.replicas:
+            read = f"{replica.reads()} reads, the last of {replica.tenants()} tenants"
+            broken.add_note(f"A replica: {read}; its log ends with:\n{replica.service.log.read_text()[-_MOST_TOLD:]}")
+        return broken
 
     def _asked(self, replica: Replica, name: str, wait: float) -> set[str]:
         self._start.wait(30)
@@ -180,7 +189,8 @@ class Track:
         found = self._ledger.execute("SELECT document::jsonb -> 'losses' FROM tenantry.application_set").fetchall()
         counted = [loss["tenant"] for (losses,) in found for loss in losses or ()]
         if len(removed) > MAY_LEAVE or sorted(counted) != sorted(removed):
-            raise TooMany(f"{len(removed)} left, and {len(counted)} were counted, where {MAY_LEAVE} may leave.")
+            told = f"{len(removed)} left, and {len(counted)} were counted, where {MAY_LEAVE} may leave."
+            raise self._explained(TooMany(told))
         self.winners["one ApplicationSet" if len(set(names)) == 1 else f"{min(removed)[0]} of two"] += 1
 
 
@@ -214,7 +224,7 @@ def main() -> int:
     try:
         print(races(asked.times, asked.seed))
     except TooMany as broken:
-        print(broken, file=sys.stderr)
+        print(broken, *getattr(broken, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     return 0
 

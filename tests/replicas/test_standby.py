@@ -8,10 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, Self
 
+import psycopg
 import pytest
 
+from tenantry.adapters.database.postgresql import _REACHED
+from tests.contract.cases import case
 from tests.support.postgres import Database, PostgresServer
 from tests.support.service import RunningService
 from tests.support.standby import Standby
@@ -85,15 +88,22 @@ class Changing:
         self.gone: set[str] = set()
         self._made = TENANTS
         self.is_over = threading.Event()
-        self.thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        try:
-            for _ in range(CHANGES):
-                self._change()
-                self.is_over.wait(self._chance.uniform(0.05, 0.4))
-        finally:
-            self.is_over.set()
+        for _ in range(CHANGES):
+            self._change()
+            if self.is_over.wait(self._chance.uniform(0.05, 0.4)):
+                return
+        self.is_over.set()
 
     def _change(self) -> None:
         tenant, what = self._chance.choice(sorted(self.there)), self._chance.random()
@@ -138,15 +148,14 @@ def test_no_answer_ever_goes_back_though_one_replica_reads_from_a_standby_five_s
     changing, watcher, outcomes = Changing(tenants, seed=1), Watcher(), Counter[tuple[str, bool]]()
     for service in (fast, slow):
         eventually(lambda service=service: answered(service) is not None)  # type: ignore[misc]
-    changing.thread.start()
 
-    while not changing.is_over.is_set():
-        for name, service in (*[("fast", fast)] * 10, ("slow", slow)):
-            answer = answered(service)
-            outcomes[name, answer is not None] += 1
-            if answer is not None:
-                watcher.see(answer)
-    changing.thread.join()
+    with changing:
+        while not changing.is_over.is_set():
+            for name, service in (*[("fast", fast)] * 10, ("slow", slow)):
+                answer = answered(service)
+                outcomes[name, answer is not None] += 1
+                if answer is not None:
+                    watcher.see(answer)
 
     for service in (fast, slow, fast, slow):
         last = eventually(lambda service=service: _is_all(answered(service), changing), within=30)  # type: ignore[misc]
@@ -157,17 +166,67 @@ def test_no_answer_ever_goes_back_though_one_replica_reads_from_a_standby_five_s
     assert watcher.left == changing.gone
 
 
+@case(18)
+def test_who_reads_a_standby_that_is_behind_says_503_until_it_has_caught_up_and_then_answers_the_same(
+    serving: Serving, tenants: Database, state: Database, standby: Standby
+) -> None:
+    eventually(lambda: _rows_at(standby, tenants) == TENANTS, within=30, what="The standby's rows")
+    ahead, behind = replica(serving, tenants.url(), state), replica(serving, standby.url(tenants), state)
+    assert ahead.ask().body == behind.ask().body
+
+    after = _changed(ahead, tenants, to="while-both-run")
+    assert _refusals(behind, tenants, standby, until="while-both-run")
+    assert behind.ask().body == after
+
+    behind.stop()
+    after = _changed(ahead, tenants, to="while-one-is-down")
+    behind.start()
+    assert _refusals(behind, tenants, standby, until="while-one-is-down")
+    assert behind.ask().body == after
+
+
+def _changed(ahead: RunningService, tenants: Database, *, to: str) -> bytes:
+    """Change everybody, let one go and another come; return what is answered by that."""
+    tenants.execute(
+        f"BEGIN; UPDATE organization SET status = '{to}'; "
+        "DELETE FROM organization WHERE tenant = (SELECT min(tenant) FROM organization); "
+        f"INSERT INTO organization (tenant, status) VALUES ('{to}', '{to}'); COMMIT"
+    )
+    expected = {str(tenant) for (tenant,) in tenants.execute("SELECT tenant FROM organization")}
+    eventually(lambda: set(answered(ahead) or {}) == expected, what="The change")
+    return ahead.ask().body
+
+
+def _refusals(behind: RunningService, tenants: Database, standby: Standby, *, until: str) -> int:
+    """Ask whoever reads the standby until it answers; return how often it refused while the standby was behind."""
+    refused = 0
+    for _ in range(20):
+        reply = behind.ask()
+        is_behind = _shown(standby, tenants, "SELECT min(status) FROM organization") != until
+        if reply.status == 200:
+            assert not is_behind, "It answered what the standby does not show yet."
+            return refused
+        assert reply.status == 503
+        assert "Another replica answered from a later state" in reply.json()["message"]
+        refused += is_behind
+    raise AssertionError("It never caught up.")
+
+
 def _is_all(answer: Parameters | None, changing: Changing) -> Parameters | None:
     now = {tenant: str(number) for tenant, number in changing.there.items()}
     return answer if answer and {one: found["status"] for one, found in answer.items()} == now else None
 
 
 def _rows_at(standby: Standby, database: Database) -> int:
-    import psycopg
+    return int(_shown(standby, database, "SELECT count(*) FROM organization"))
 
+
+def _shown(standby: Standby, database: Database, query: LiteralString) -> Any:  # noqa: ANN401 -- whatever it is
+    """Return what a query for one value finds on the standby."""
     with psycopg.connect(standby.url(database)) as connection:
-        row: Any = connection.execute("SELECT count(*) FROM organization").fetchone()
-        return int(row[0])
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        return row[0]
 
 
 @pytest.mark.parametrize("standby", [0.5], indirect=True)
@@ -192,13 +251,9 @@ def test_what_is_read_lies_between_the_two_places_in_the_log(
     tenants: Database, standby: Standby, own_postgres: PostgresServer
 ) -> None:
     """A standby that has come as far as a read of its primary shows all that the read did."""
-    import psycopg
-
     for number in range(30):
         tenants.execute(f"UPDATE organization SET status = 'n{number}'")
         with psycopg.connect(tenants.url()) as connection:
-            from tenantry.adapters.database.postgresql import _REACHED
-
             row: Any = connection.execute(_REACHED).fetchone()
         with psycopg.connect(standby.url(tenants), autocommit=True) as replayed:
             eventually(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -23,23 +24,10 @@ class Standby:
         self._user = server_user()
         folder.mkdir(parents=True, exist_ok=True)
         if self._user:
-            import shutil
-
             shutil.chown(folder, self._user)
         url = f"host=127.0.0.1 port={primary.port} user=postgres password='{PASSWORD}'"
-        command = [
-            str(binaries() / "pg_basebackup"),
-            "-D",
-            str(self._data),
-            "-R",
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "-d",
-            url,
-        ]
-        made = start(command, self._log, user=self._user)
+        command = [str(binaries() / "pg_basebackup"), "-D", str(self._data), "-R", "-X", "stream", "-c", "fast"]
+        made = start([*command, "-d", url], self._log, user=self._user)
         if made.wait(120):
             raise RuntimeError(f"pg_basebackup failed: {self._log.read_text()}")
         self._process: subprocess.Popen[bytes] | None = None
