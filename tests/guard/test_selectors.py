@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantry.core.columns import Kind
+from tenantry.core.errors import LostField
 from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import Rule
 from tenantry.service.approving import Speaker, Subject
@@ -386,3 +387,46 @@ async def test_of_a_json_field_the_leaf_in_the_name_counts_and_its_others_do_not
     assert {item["size"] for item in await settled('{"slug": "a", "size": "1"}')} == {"1"}
     assert {item["size"] for item in await settled('{"slug": "a", "size": "2"}')} == {"2"}
     assert {item["slug"] for item in await settled('{"slug": "b", "size": "2"}')} == {"a"}
+    assert {item["slug"] for item in await settled('{"size": "2"}')} == {"a"}, "nobody has the leaf any more"
+
+
+# --- fields that go ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("go_template", [True, False])
+async def test_a_field_in_the_name_that_is_not_answered_any_more_is_refused_for_nobody_could_be_held(
+    *, go_template: bool
+) -> None:
+    here = await Here().start()
+    tag = "{{ .region }}" if go_template else "{{region}}"
+    here.specs.apply(named(f"app-{tag}", go_template=go_template))
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice()
+
+    here = await without(here, "region")
+
+    with pytest.raises(LostField, match="by region, which"):
+        await here.ask()
+    here.specs.apply(named("app-{{ .tenant }}"))
+    assert len(await here.ask()) == 100
+
+
+async def test_a_field_in_the_selector_that_is_not_answered_any_more_is_refused_too() -> None:
+    here = await without(await begun(rows(100)), "status")
+
+    with pytest.raises(LostField, match="by status, which"):
+        await here.ask()
+
+
+async def test_a_field_that_argo_cd_looks_at_for_nothing_may_go() -> None:
+    here = await without(await begun(rows(100)), "region")
+
+    assert len(await here.ask()) == 100
+
+
+async def without(before: Here, field: str) -> Here:
+    """Return the next process, whose configuration leaves out a field."""
+    here = await before.restarted(shape="another")
+    left = {name: Kind.TEXT for name in ("tenant", "status", "region") if name != field}
+    here.read([{name: row[name] for name in left} for row in rows(100)], columns_of(**left))
+    return here

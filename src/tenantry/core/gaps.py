@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tenantry.core.errors import listed
 from tenantry.core.live import LiveSet, PluginUse
-from tenantry.core.sight import is_of_argo_cd
+from tenantry.core.sight import is_of_argo_cd, is_within
 
 
 class Gap(NamedTuple):
@@ -39,7 +39,7 @@ def _of_selectors(use: PluginUse, fields: Collection[str]) -> Iterator[Gap]:
 
 
 def _is_among(key: str, fields: Collection[str]) -> bool:
-    return any(key == field or key.startswith(f"{field}.") for field in fields)
+    return any(is_within(key, field) for field in fields)
 
 
 _REFUSED = "Argo CD refuses it, and makes no pass until it is corrected."

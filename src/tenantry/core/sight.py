@@ -47,6 +47,11 @@ def is_of_argo_cd(key: str) -> bool:
     return key.partition(".")[0] in ("generator", "values")
 
 
+def is_within(key: str, field: str) -> bool:
+    """Tell whether a dotted key is a field, or stands below it."""
+    return key == field or key.startswith(f"{field}.")
+
+
 class Sight:
     """Who has an Application of those that an input is answered with, by the selectors of all that ask for it."""
 

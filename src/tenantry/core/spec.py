@@ -63,6 +63,11 @@ class Spec(msgspec.Struct, frozen=True):
         """Return what the answer to an input goes through, for each generator that can ask for it."""
         return tuple(dict.fromkeys(one.layers for one in self.generators if one.may_ask(given)))
 
+    def fields_of(self, given: str) -> Collection[str]:
+        """Return the dotted fields of an answer by which Argo CD names or selects its Applications."""
+        keys = {one.key for layers in self.selectors_of(given) for layer in layers for one in layer.requirements}
+        return {*self.identity, *keys}
+
     def sight_of(self, given: str, *, is_current: bool) -> Sight:
         """Return who has an Application of those that an input is answered with."""
         return Sight(self.selectors_of(given), is_current=is_current)

@@ -10,14 +10,14 @@ import msgspec
 
 from tenantry.core.asking import Asked, Decision, Read, is_another
 from tenantry.core.decision import decide
-from tenantry.core.errors import RequestRefused
+from tenantry.core.errors import LostField, RequestRefused, listed
 from tenantry.core.fields import Naming
-from tenantry.core.guard import Policy
+from tenantry.core.guard import GuardMode, Policy
 from tenantry.core.keeping import Fitting
 from tenantry.core.ledger import Baseline, Input, SetLedger, SetName
 from tenantry.core.lens import lens_of
 from tenantry.core.selection import parse_selection
-from tenantry.core.sight import SEES_ALL, Sight
+from tenantry.core.sight import SEES_ALL, Sight, is_within
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Tenant
@@ -95,6 +95,23 @@ class Circumstances:
             return _UNKNOWN
         spec = self.specs.of(name)
         return Known(self._ledger.own(name).spec, is_live=False) if spec is None else Known(spec, is_live=True)
+
+    def require_fields(self, name: SetName, given: Input, snapshot: Snapshot) -> None:
+        """Raise LostField if Argo CD tells Applications apart by a field that was answered, and cannot be any more.
+
+        Nobody could be held: all parameter sets of an answer have the same keys.
+        """
+        spec, baseline = self.known(name).spec, self._ledger.own(name).baselines.get(given)
+        if spec is None or baseline is None or not baseline.released or self._policy.mode is GuardMode.OBSERVE:
+            return
+        before = msgspec.json.decode(next(iter(baseline.released.values())), type=dict[str, msgspec.Raw])
+        gone = before.keys() - set(snapshot.mapping.names)
+        lost = [field for field in spec.fields_of(given) if any(is_within(field, one) for one in gone)]
+        if lost:
+            raise LostField(
+                f"Argo CD selects or names Applications of this ApplicationSet by {listed(lost)}, which the tenants "
+                "had, and have no more."
+            )
 
     def sight(self, name: SetName, given: Input) -> Sight:
         """Return who has an Application of those that an input is answered with."""

@@ -133,7 +133,7 @@ class Guarding:
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
-        """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
+        """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications, LostField or InvalidAnswer."""
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
         began = self._clock.monotonic()
@@ -178,6 +178,7 @@ class Guarding:
         await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
         if self._editing.is_preview(name, given):
             return Reply(await self._answering.of(question), NEVER_AGAIN)
+        self._circumstances.require_fields(name, given, snapshot)
         return await self._answered(Request(of, key, question, read, began), configuration)
 
     async def _answered(self, this: Request, configuration: str | None) -> Reply:

@@ -39,6 +39,7 @@ STATUSES: dict[type[errors.TenantryError], int] = {
     errors.RequestTooSlow: 408,
     errors.EditedInput: 409,
     errors.UnknownApplications: 409,
+    errors.LostField: 409,
     errors.AnotherHold: 409,
     errors.BodyTooLarge: 413,
     errors.HeadersTooLarge: 431,
