@@ -46,6 +46,7 @@ STATUSES: dict[type[errors.TenantryError], int] = {
     errors.InvalidAnswer: 500,
     errors.InternalError: 500,
     errors.NoSnapshot: 503,
+    errors.NotListed: 503,
     errors.ReadFailed: 503,
     errors.SnapshotTooOld: 503,
     errors.LastGoodUnknown: 503,
