@@ -38,6 +38,10 @@ def test_what_can_be_seen_through_has_no_gaps(generator: Mapping[str, Any]) -> N
     ("generator", "told"),
     [
         (on_a_matrix("metadata.labels.tier"), "which no answer of ours has"),
+        (
+            {"merge": {"generators": [plugin(), {"clusters": {}}]}, "selector": selector("meta.tier")},
+            "asks for meta.tier, which another generator may overwrite",
+        ),
         (plugin(selector("values.tier")), "which no answer of ours has"),
         (plugin(selector("statsu")), "which is no field. Known: meta, status, tenant."),
         (plugin({"matchLabels": {"a b": "c"}}), "cannot be used"),

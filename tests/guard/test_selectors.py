@@ -238,6 +238,38 @@ async def test_a_selector_on_a_matrix_is_seen_through_as_far_as_it_asks_for_fiel
     assert active(await after(here, rows(100, "inactive"))) == 100
 
 
+LIST = {"list": {"elements": [{"tenant": "t000", "status": "active"}]}}
+
+
+@pytest.mark.parametrize(
+    ("combined", "is_sure"),
+    [
+        ({"matrix": {"generators": [plugin(), LIST]}}, True),
+        ({"matrix": {"generators": [LIST, plugin()]}}, False),
+        ({"merge": {"mergeKeys": ["tenant"], "generators": [LIST, plugin()]}}, True),
+        ({"merge": {"mergeKeys": ["tenant"], "generators": [plugin(), LIST]}}, False),
+        ({"matrix": {"generators": [{"merge": {"generators": [plugin(), LIST]}}, LIST]}}, False),
+    ],
+)
+async def test_where_another_generator_may_overwrite_what_is_selected_by_nobody_goes_freely(
+    combined: dict[str, Any], *, is_sure: bool
+) -> None:
+    """In a matrix with Go templates the first generator has the word, in a merge the last."""
+    here = await Here().start()
+    here.specs.apply({"goTemplate": True, "generators": [{**combined, "selector": ACTIVE}]})
+    here.read([*rows(10), *rows(90, "inactive", start=10)], COLUMNS)
+    await here.ask_twice()
+
+    assert len(await after(here, rows(10))) == (10 if is_sure else 100)
+
+
+async def test_in_a_matrix_without_go_templates_nothing_is_overwritten() -> None:
+    matrix = {"matrix": {"generators": [LIST, plugin()]}, "selector": ACTIVE}
+    here = await begun([*rows(10), *rows(90, "inactive", start=10)], matrix)
+
+    assert len(await after(here, rows(10))) == 10
+
+
 async def test_of_two_generators_each_counts_for_those_whom_it_takes() -> None:
     inactive = {"matchLabels": {"status": "inactive"}}
     here = await begun(rows(100), plugin(ACTIVE), plugin(inactive))

@@ -111,7 +111,7 @@ class Asked:
 
     def is_lost(self, before: bytes, after: bytes, identity: Sequence[str]) -> bool:
         """Tell whether the Application of one parameter set goes with another one in its place."""
-        if before == after or (self.sight.is_current and not self.sight.sees(before)):
+        if before == after or (self.sight.is_current and not self.sight.may_see(before)):
             return False
         return is_another(before, after, identity) or self.sight.loses(before, after)
 

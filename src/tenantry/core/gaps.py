@@ -33,6 +33,9 @@ def _of_selectors(use: PluginUse, fields: Collection[str]) -> Iterator[Gap]:
         foreign = [key for key in keys if is_of_argo_cd(key) or (not layer.is_whole and not _is_among(key, fields))]
         if foreign:
             yield Gap(f"Its selector asks for {listed(foreign)}, which no answer of ours has.", _SELECT)
+        unsure = [key for key in keys if not layer.is_sure and _is_among(key, fields)]
+        if unsure:
+            yield Gap(f"Its selector asks for {listed(unsure)}, which another generator may overwrite.", _SELECT)
         missing = [key for key in keys if layer.is_whole and not is_of_argo_cd(key) and not _is_among(key, fields)]
         if missing:
             yield Gap(f"Its selector asks for {listed(missing)}, which is no field. Known: {listed(fields)}.", _SELECT)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from tenantry.core.errors import InvalidSelector
 from tenantry.core.labels import live_selector_of
@@ -126,7 +127,7 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     go_template = spec.get("goTemplate") is True
     plugins = tuple(
         _named(use, NameTemplate(own or _name_in(spec), go_template), values)
-        for use, own, values in _plugins(generators, (), problems)
+        for use, own, values in _plugins(generators, (), problems, go_template=go_template)
     )
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
@@ -158,7 +159,7 @@ def _named(use: PluginUse, name: NameTemplate, values: Mapping[str, Any]) -> Plu
 
 
 def _plugins(
-    generators: object, above: Layers, problems: list[str]
+    generators: object, above: Layers, problems: list[str], *, go_template: bool
 ) -> Iterator[tuple[PluginUse, str, Mapping[str, Any]]]:
     """Find plugin generators at any depth: matrix and merge hold generators of their own.
 
@@ -172,8 +173,15 @@ def _plugins(
         for kind in ("matrix", "merge"):
             if parts.get(kind) is not None:
                 layers = (*_layers(parts, problems, is_whole=False), *above)
-                below = _plugins(_mapping(parts[kind]).get("generators"), layers, problems)
-                yield from ((use, _name_in(_mapping(parts[kind])), values) for use, _, values in below)
+                found = _mapping(parts[kind]).get("generators")
+                children = found if isinstance(found, list) else []
+                for number, child in enumerate(children):
+                    # Of a matrix without Go templates two values of one key are an error.
+                    first, last = number == 0 or not go_template, number == len(children) - 1
+                    is_sure = first if kind == "matrix" else last
+                    seen = layers if is_sure else tuple(structs.replace(one, is_sure=False) for one in layers)
+                    below = _plugins([child], seen, problems, go_template=go_template)
+                    yield from ((use, _name_in(_mapping(parts[kind])), values) for use, _, values in below)
 
 
 def _layers(generator: Mapping[str, Any], problems: list[str], *, is_whole: bool) -> Layers:

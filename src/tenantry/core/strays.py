@@ -41,7 +41,7 @@ def with_a_place(spec: Spec, snapshot: Snapshot, application_set: str) -> Iterat
     for generator in spec.generators:
         sight = Sight([generator.layers])
         for tenant in _selected(generator, snapshot, application_set):
-            if sight.sees(tenant.encoded):
+            if sight.may_see(tenant.encoded):
                 yield tenant.id, tenant.encoded
 
 

@@ -133,7 +133,10 @@ class Guarding:
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
-        """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications, LostField or InvalidAnswer."""
+        """Return the answer.
+
+        Raises NotReady, RequestRefused, EditedInput, UnknownApplications, LostField or InvalidAnswer.
+        """
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
         began = self._clock.monotonic()

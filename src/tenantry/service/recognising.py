@@ -90,7 +90,7 @@ class Recognising:
             if given not in known and not spec.may_ask(given):
                 continue
             sight = self._circumstances.sight(name, given)
-            yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.sees(encoded))
+            yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.may_see(encoded))
 
     async def _without_those_who_left(
         self, name: SetName, owned: Collection[Application], strays: Sequence[str]
