@@ -66,6 +66,9 @@ class FakeSpecs:
         """What is there already, and was not heard of."""
 
         self.is_down = False
+        self.is_silent = False
+        """Whether the cluster gives nothing when it is asked, though what was heard of it is known."""
+
         self.settled = True
         self._changed: Callable[[str], None] = lambda _: None
 
@@ -92,6 +95,8 @@ class FakeSpecs:
         return
 
     async def look(self, name: SetName) -> Spec | None:
+        if self.is_silent:
+            return None
         if not self.is_down and name in self.unheard:
             self.sets[name] = self.unheard.pop(name)
             self.settled = False

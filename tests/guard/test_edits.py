@@ -103,6 +103,16 @@ async def test_while_the_cluster_cannot_be_asked_a_new_input_waits_for_an_approv
         await here.ask(EU)
 
 
+async def test_an_edit_that_was_not_heard_of_while_the_cluster_cannot_be_asked_is_no_preview() -> None:
+    """A watch may be dead for minutes before that is noticed."""
+    here = await begun(plugin(region="eu"), asking=EU)
+    here.specs.edit_unheard(plugin(region="us"))
+    here.specs.is_silent = True
+
+    with pytest.raises(EditedInput):
+        await here.ask(US)
+
+
 async def test_where_the_cluster_has_another_applicationset_of_that_name_nobody_is_taken_for_a_preview() -> None:
     here = await begun(plugin(region="ap"), asking=EU)
 

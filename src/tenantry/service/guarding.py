@@ -153,22 +153,26 @@ class Guarding:
         await self._ledger.confirm()
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
-        await self._editing.look(name, input_of(request))
+        looked = await self._editing.look(name, input_of(request))
         of = self._keys.of(name)
         await of.lock.acquire()
-        return await self._under_lock(name, of, request, began)
+        return await self._under_lock(name, of, request, began, looked=looked)
 
     @to_its_end
-    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
+    async def _under_lock(
+        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
+    ) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            return await self._locked(name, of, request, began)
+            return await self._locked(name, of, request, began, looked=looked)
         finally:
             of.lock.release()
 
     @while_moved
-    async def _locked(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
-        """Answer by what is known now."""
+    async def _locked(
+        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
+    ) -> Reply:
+        """Answer by what is known now; `looked` tells whether the cluster was asked for this request."""
         configuration = await self.replicas.admitted(self._snapshots.fresh().position.source)
         await self._upkeep.take_over(name)
         given = input_of(request)
@@ -179,7 +183,7 @@ class Guarding:
         if not snapshot.complete and given not in self._ledger.own(name).baselines:
             raise last_good_unknown(snapshot)
         await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
-        if self._editing.is_preview(name, given):
+        if self._editing.is_preview(name, given, looked=looked):
             return Reply(await self._answering.of(question), NEVER_AGAIN)
         self._circumstances.require_fields(name, given, snapshot)
         return await self._answered(Request(of, key, question, read, began), configuration)
