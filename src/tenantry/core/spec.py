@@ -18,6 +18,8 @@ _FIRST_INEXACT = 1 << 53
 """From here on a float, as which Go reads every number, stands for several whole numbers."""
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_CONTROL = re.compile(r"\{\{-|-\}\}|\{\{\s*(?:if|else|end|range|with|define|template|block|break|continue)\b")
+"""Actions of Go templates after which text beside them may stand several times, or not at all."""
 
 
 class Generator(msgspec.Struct, frozen=True):
@@ -95,4 +97,11 @@ def _may_become(written: object, given: object) -> bool:
 
 def _pattern(written: str) -> re.Pattern[str]:
     """Return what matches a text whose tags were filled by anything."""
-    return re.compile(".*".join(map(re.escape, _TAG.split(written))), re.DOTALL)
+    texts = _TAG.split(written)
+    # Braces that are left over are those of a text inside of a tag.
+    if _CONTROL.search(written) or any("{{" in text or "}}" in text for text in texts):
+        return _ANYTHING
+    return re.compile(".*".join(map(re.escape, texts)), re.DOTALL)
+
+
+_ANYTHING = re.compile(".*", re.DOTALL)
