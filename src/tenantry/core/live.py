@@ -81,9 +81,12 @@ class LiveSet:
     """Whether, as far as its own policy says, Argo CD deletes the Applications of who is not answered any more."""
 
     def asking(self, config_maps: Collection[str] | None) -> LiveSet | None:
-        """Return it with the plugins of these ConfigMaps alone, or with all for None; None if it has none of them."""
-        plugins = tuple(one for one in self.plugins if config_maps is None or one.config_map in config_maps)
-        return replace(self, plugins=plugins) if plugins else None
+        """Return it if it uses a plugin by one of these ConfigMaps, or by any for None.
+
+        With all its plugins: another ConfigMap, or one whose name a matrix fills, may lead here too.
+        """
+        uses = any(config_maps is None or one.config_map in config_maps for one in self.plugins)
+        return self if uses else None
 
     @property
     def inputs(self) -> Collection[Input] | None:
