@@ -102,7 +102,8 @@ class Guarding:
         self._upkeep = Upkeep(self._keys, ledger, self._circumstances, tokens, self._removing, self._tell_of_holds)
         self.touch = self._upkeep.touch
         self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
-        self.watching.sight, self.watching.identity = self._circumstances.sight, self._circumstances.identity
+        self.sight = self.watching.sight = self._circumstances.sight
+        self.watching.identity = self._circumstances.identity
         self.foreseeing = Foreseeing(
             answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require_to_answer
         )

@@ -105,13 +105,14 @@ class ClusterSpecs:
         self._waited = False
         following.noticed = self._noticed
 
-    def _is_ours(self, name: SetName) -> bool:
+    def is_ours(self, name: SetName) -> bool:
+        """Tell whether an ApplicationSet is one of this cluster, by whose it is."""
         consumers = self._tokens.consumers if self._consumers is None else self._consumers
         return name.consumer in consumers and (self._consumers is not None or len(consumers) == 1)
 
     def of(self, name: SetName) -> Spec | None:
         """Return what an ApplicationSet is now; None where that cannot be seen."""
-        if not self._is_ours(name) or not self._following.is_whole:
+        if not self.is_ours(name) or not self._following.is_whole:
             return None
         return self._known.get(name.application_set)
 
