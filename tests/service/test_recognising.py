@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantry.core.errors import NotListed, UnknownApplications
+from tenantry.core.guard import GuardMode
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveSet, live_set
@@ -15,7 +16,7 @@ from tenantry.service import whereabouts as module
 from tenantry.service.approving import Speaker, Subject
 from tenantry.service.state import EventQuery
 from tests.builders import HERE
-from tests.guard.here import Here
+from tests.guard.here import Here, policy
 from tests.guard.test_selectors import ACTIVE, plugin
 from tests.service.test_whereabouts import COLUMNS, NAMED, Bed, live, owned, rows
 
@@ -144,6 +145,33 @@ async def test_of_a_matrix_all_that_the_rows_have_may_be_known() -> None:
         await lost.here.ask({"region": "eu"})
 
 
+async def test_of_a_matrix_that_is_remembered_the_number_of_applications_is_no_sign() -> None:
+    """Each tenant has one in each cluster, under a name that only Argo CD can make."""
+    clusters = {"list": {"elements": [{"cluster": "a"}, {"cluster": "b"}]}}
+    spec = {
+        "generators": [{"matrix": {"generators": [clusters, plugin()]}}],
+        "template": {"metadata": {"name": "{{cluster}}-{{tenant}}"}},
+    }
+    seen = live_set({"metadata": {"name": "prod", "namespace": "argocd", "uid": "u1"}, "spec": spec})
+    both = [owned(f"T{n:03}", name=f"{cluster}-T{n:03}") for cluster in "ab" for n in range(50)]
+    made = Bed(await Here().start(), seen, labelled=False)
+    made.has()
+    made.here.read(rows(50), COLUMNS)
+    await made.here.ask_twice()
+
+    restarted = await again(made, 0, seen)
+    restarted.has(*both)
+    restarted.here.read(rows(50), COLUMNS)
+    assert len(await restarted.here.ask()) == 50
+    assert await restarted.whereabouts.unmatched(seen) == 0
+
+    lost = Bed(await Here().start(), seen, labelled=False)
+    lost.has(*both)
+    lost.here.read(rows(50), COLUMNS)
+    with pytest.raises(UnknownApplications, match="owns 100 Applications"):
+        await lost.here.ask()
+
+
 async def test_whose_removal_was_released_just_before_a_restart_is_no_stranger() -> None:
     made = await begun(100, 100)
     await made.here.ask_twice()
@@ -176,6 +204,21 @@ async def test_an_approval_is_of_those_alone_that_were_shown() -> None:
 
     with pytest.raises(UnknownApplications, match="owns 60 Applications"):
         await made.here.ask()
+
+
+async def test_in_mode_observe_it_is_told_and_nothing_is_refused() -> None:
+    made = Bed(await Here(policy=policy(GuardMode.OBSERVE)).start(), live(), labelled=False)
+    made.has(*(owned(f"T{n:03}") for n in range(100)))
+    made.here.read(rows(50), COLUMNS)
+
+    assert len(await made.here.ask()) == 50
+    assert "would_hold" in made.here.seen.events
+
+    frozen = await again(made, 100)
+    await frozen.here.say.freeze(None, ME)
+    frozen.here.read(rows(40), COLUMNS)
+    with pytest.raises(UnknownApplications):
+        await frozen.here.ask()
 
 
 async def test_who_they_are_is_told_to_operators_once_and_to_nobody_else() -> None:

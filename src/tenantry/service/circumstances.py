@@ -86,6 +86,11 @@ class Circumstances:
         spec = self.known(name).spec
         return self._policy.identity if spec is None else tuple(dict.fromkeys((*self._policy.identity, *spec.identity)))
 
+    def observes(self, name: SetName) -> bool:
+        """Tell whether nobody is to be held or refused; but a freeze is somebody's word."""
+        frozen = self._ledger.own(name).freeze or self._ledger.whole.freeze
+        return self._policy.mode is GuardMode.OBSERVE and not frozen
+
     def known(self, name: SetName) -> Known:
         """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now.
 
@@ -102,7 +107,7 @@ class Circumstances:
         Nobody could be held: all parameter sets of an answer have the same keys.
         """
         spec, baseline = self.known(name).spec, self._ledger.own(name).baselines.get(given)
-        if spec is None or baseline is None or not baseline.released or self._policy.mode is GuardMode.OBSERVE:
+        if spec is None or baseline is None or not baseline.released or self.observes(name):
             return
         before = msgspec.json.decode(next(iter(baseline.released.values())), type=dict[str, msgspec.Raw])
         gone = before.keys() - set(snapshot.mapping.names)

@@ -101,7 +101,7 @@ class Guarding:
         )
         self._upkeep = Upkeep(self._keys, ledger, self._circumstances, tokens, self._removing, self._tell_of_holds)
         self.touch = self._upkeep.touch
-        self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
+        self._recognising = Recognising(ledger, self._circumstances, naming.label_of, observer)
         self.sight = self.watching.sight = self._circumstances.sight
         self.watching.identity = self._circumstances.identity
         self.foreseeing = Foreseeing(

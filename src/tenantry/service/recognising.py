@@ -19,11 +19,11 @@ from tenantry.core.snapshot import Snapshot
 from tenantry.core.spec import Spec
 from tenantry.core.strays import digest_of_strays, refusal, strays_among, with_a_place
 from tenantry.core.whereabouts import Marks, marks_of
-from tenantry.service.answering import Answering
 from tenantry.service.circumstances import Circumstances
 from tenantry.service.driving import driven
 from tenantry.service.keys import KnownSet
 from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Observer
 from tenantry.service.state import EventQuery, SetChange
 
 
@@ -43,13 +43,17 @@ class Recognising:
     """Compares ApplicationSets with what is known of them."""
 
     def __init__(
-        self, answering: Answering, ledger: Ledger, circumstances: Circumstances, label_of: Callable[[str], str]
+        self,
+        ledger: Ledger,
+        circumstances: Circumstances,
+        label_of: Callable[[str], str],
+        observer: Observer,
     ) -> None:
         """Know what `ledger` remembers; nothing of the cluster yet."""
-        self._answering = answering
         self._ledger = ledger
         self._circumstances = circumstances
         self._label_of = label_of
+        self._observer = observer
         self.owned: Owned | None = None
 
     async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
@@ -57,7 +61,8 @@ class Recognising:
         spec = self._circumstances.specs.of(name)
         if self.owned is None or spec is None or of.recognised == origin:
             return
-        if not await self.owned.listed() and not self._ledger.own(name).baselines:
+        is_known = bool(self._ledger.own(name).baselines) or self._circumstances.observes(name)
+        if not await self.owned.listed() and not is_known:
             raise NotListed
         owned = self.owned.owned_by(name.application_set)
         if owned is None:
@@ -69,14 +74,19 @@ class Recognising:
     async def _compare(self, name: SetName, spec: Spec, owned: Collection[Application], snapshot: Snapshot) -> None:
         known = dict(self._known(name, spec, snapshot))
         marks = await driven(marks_of(known.items(), self._label_of, [spec.name] if spec.name.text else []))
-        strays = strays_among(owned, marks, len(known))
+        # In a matrix a tenant may have several: then their number is no sign, unless nothing at all is remembered.
+        by_number = spec.is_single or not self._ledger.own(name).baselines
+        strays = strays_among(owned, marks, len(known), by_number=by_number)
         strays = [one for one in strays if one not in self._ledger.own(name).strays]
         if strays:
             strays = await self._without_those_who_left(name, owned, strays)
         own = self._ledger.own(name)
         if error := refusal(own, strays, self._ledger.now()):
             await self._note(name, strays)
-            raise error
+            if not self._circumstances.observes(name):
+                raise error
+            self._observer.told("would_hold", {**name._asdict(), "rule": "unknown", "tenants": len(strays)})
+            return
         if strays:
             after = msgspec.structs.replace(own, strays=(*own.strays, *strays))
             await self._ledger.write(SetChange(name, after), self._ledger.generation)

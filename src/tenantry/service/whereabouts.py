@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from tenantry.core.application import Application
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Baseline, Input, Loss, SetName
-from tenantry.core.live import LiveName, LiveSet
+from tenantry.core.live import LiveName, LiveSet, spec_of
 from tenantry.core.sight import Sight
 from tenantry.core.strays import strays_among
 from tenantry.core.template_names import NameTemplate
@@ -101,7 +101,9 @@ class Whereabouts:
             return None
         released = dict(self._released(live))
         marks = await driven(marks_of(released.items(), self._label_of, _templates(live)))
-        return len(strays_among(owned.values(), marks, len(released))) if released else None
+        if not released:
+            return None
+        return len(strays_among(owned.values(), marks, len(released), by_number=spec_of(live.plugins).is_single))
 
     @property
     def by_application_set(self) -> Mapping[str, States]:
