@@ -188,6 +188,18 @@ async def test_while_the_cluster_cannot_be_seen_they_count_as_everybody_else() -
     assert len(await after(here, rows(10))) == 100
 
 
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_before_anybody_goes_freely_the_cluster_is_asked_for_a_selector_that_was_not_heard_of(
+    *, is_silent: bool
+) -> None:
+    """A watch may be dead for minutes: meanwhile a wider selector gives Applications to those whom it left out."""
+    here = await begun([*rows(10), *rows(90, "inactive", start=10)])
+    here.specs.edit_unheard(plugin())
+    here.specs.is_silent = is_silent
+
+    assert len(await after(here, rows(10))) == 100
+
+
 async def test_a_freeze_holds_nobody_who_has_no_application() -> None:
     here = await begun([*rows(10), *rows(90, "inactive", start=10)])
     await here.say.freeze(None, ME)

@@ -78,6 +78,14 @@ class Circumstances:
         policy = self._policy_of(this.key.set_name)
         return (yield from decide(own, self._ledger.source, policy, asked, self._ledger.number))
 
+    def go_freely(self, this: Request, decision: Decision) -> bool:
+        """Tell whether anybody leaves because a selector gives no Application."""
+        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
+        sight = self.sight(this.key.set_name, this.key.input)
+        if baseline is None or sight.sees_all or not sight.is_current:
+            return False
+        return any(not sight.may_see(baseline.released[one]) for one in decision.dropped if one in baseline.released)
+
     def _policy_of(self, name: SetName) -> Policy:
         return replace(self._policy, identity=self.identity(name))
 

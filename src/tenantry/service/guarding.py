@@ -236,6 +236,11 @@ class Guarding:
         if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
+        if self._circumstances.go_freely(this, decision):
+            # What was heard of the selector may be minutes old, and a wider one gives them Applications.
+            spec = await self._circumstances.specs.look(key.set_name)
+            this = this if spec is not None else replace(this, lets_go=False)
+            decision = await driven(self._circumstances.decided(this, candidate, fitting))
         self.catching_up.require(this, decision)
         before = self._ledger.own(key.set_name).baselines.get(key.input)
         origin = before.origin if before is not None else None
