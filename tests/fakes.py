@@ -75,9 +75,11 @@ class FakeSpecs:
     def listen(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
 
-    def put(self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
+    def put(
+        self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd", uid: str = ""
+    ) -> None:
         """Apply an ApplicationSet with these generators."""
-        self.sets[SetName(consumer, name)] = spec_with(*generators)
+        self.sets[SetName(consumer, name)] = spec_with(*generators, uid=uid)
         self._changed(name)
 
     def apply(self, spec: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
@@ -107,9 +109,9 @@ class FakeSpecs:
         return self.settled
 
 
-def spec_with(*generators: Mapping[str, object]) -> Spec:
+def spec_with(*generators: Mapping[str, object], uid: str = "") -> Spec:
     """Return what the guard is to know of an ApplicationSet with these generators."""
-    return spec_of(live_set({"spec": {"generators": list(generators)}}).plugins)
+    return spec_of(live_set({"metadata": {"uid": uid}, "spec": {"generators": list(generators)}}).plugins)
 
 
 @dataclass

@@ -198,6 +198,23 @@ async def test_an_edit_survives_a_start_without_access_to_the_cluster() -> None:
     assert len(await here.ask(US)) == 100
 
 
+async def test_one_that_was_deleted_and_made_anew_for_others_takes_over_nobody() -> None:
+    """Nobody is to appear in a region by whom another one was kept."""
+    here = await Here().start()
+    here.specs.put(plugin(region="eu"), uid="one")
+    here.read(ROWS, COLUMNS)
+    await here.ask_twice(EU)
+    here.clock.pass_by(hours=1)
+    here.read(ROWS, COLUMNS)
+    here.specs.put(plugin(region="us"), uid="another")
+
+    with pytest.raises(EditedInput):
+        await here.ask(US)
+
+    here.specs.put(plugin(region="us"), uid="one")
+    assert len(await here.ask(US)) == 100
+
+
 async def test_the_history_tells_who_was_answered_before_and_after_the_edit() -> None:
     here = await begun(plugin(region="eu"), asking=EU)
     here.clock.pass_by(seconds=10)

@@ -59,6 +59,8 @@ class PluginUse:
     """The dotted fields of its answers that names of Applications are made of; None where that cannot be known."""
 
     name: NameTemplate = NO_NAME
+    of: str = ""
+    """The uid of the ApplicationSet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def spec_of(uses: Sequence[PluginUse]) -> Spec:
         is_single=len(uses) == 1 and uses[0].is_only and uses[0].input is not None,
         identity=tuple(sorted({field for use in uses for field in use.identity or ()})),
         name=uses[0].name if len({use.name for use in uses}) == 1 else NO_NAME,
+        uids=tuple(sorted({use.of for use in uses if use.of})),
     )
 
 
@@ -128,15 +131,16 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     spec = _mapping(document.get("spec"))
     generators, problems = spec.get("generators"), list[str]()
     go_template = spec.get("goTemplate") is True
+    uid = str(metadata.get("uid", ""))
     plugins = tuple(
-        _named(use, NameTemplate(own or _name_in(spec), go_template), values)
+        replace(_named(use, NameTemplate(own or _name_in(spec), go_template), values), of=uid)
         for use, own, values in _plugins(generators, (), problems, go_template=go_template)
     )
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
     return LiveSet(
         LiveName(str(metadata.get("namespace", "")), str(metadata.get("name", ""))),
-        str(metadata.get("uid", "")),
+        uid,
         plugins,
         _failure(status.get("conditions")),
         count if isinstance(count, int) else None,

@@ -53,6 +53,13 @@ class Spec(msgspec.Struct, frozen=True):
     name: NameTemplate = NO_NAME
     """How Applications are named, where all are named so."""
 
+    uids: tuple[str, ...] = ()
+    """By what the API server knows it from one of its name that was deleted."""
+
+    def is_another(self, before: Spec) -> bool:
+        """Tell whether it was made anew since it was `before`, and not only edited."""
+        return bool(before.uids) and not set(self.uids) & set(before.uids)
+
     def application_of(self, encoded: bytes) -> str:
         """Return the name of a parameter set's Application; empty where only Argo CD can tell."""
         return self.name.of(encoded) or ""

@@ -47,10 +47,12 @@ class Editing:
     async def take_over(self, name: SetName, given: Input) -> None:
         """Give an input what its ApplicationSet was answered before, if its only generator was edited to ask for it.
 
-        Raises StateError.
+        Not if it was made anew: nobody has an Application there who would keep it. Raises StateError.
         """
         own, spec = self._ledger.own(name), self._spec(name, given)
         if spec is None or own.spec is None or not spec.is_single or not spec.may_ask(given):
+            return
+        if spec.is_another(own.spec):
             return
         if not any(map(own.spec.may_ask, own.known())) or any(map(spec.may_ask, own.known())):
             return
