@@ -145,6 +145,18 @@ async def test_applications_are_counted_by_what_argo_cd_says_of_them() -> None:
     assert made.whereabouts.by_application_set == {"prod": States(3, 1, 1, 1, 1)}
 
 
+async def test_nobody_looks_again_for_what_argo_cd_says_of_how_one_is() -> None:
+    made = await bed(5)
+    before = made.here.ledger.source
+
+    made.becomes("T000", sync="OutOfSync", health="Degraded")
+    assert made.here.ledger.source is before
+    assert made.whereabouts.by_application_set["prod"].degraded == 1
+
+    made.becomes("T000", is_being_deleted=True)
+    assert made.here.ledger.source is not before
+
+
 async def test_while_applications_cannot_be_seen_nothing_is_told_of_them() -> None:
     made = await bed(5)
     made.inventory._lost(ClusterDenied(), "argocd", is_first=True)
