@@ -223,6 +223,16 @@ async def test_who_is_answered_to_the_namesake_in_another_cluster_is_missed_by_n
     assert await made.deleting() == []
 
 
+async def test_an_alarm_ends_with_its_applicationset() -> None:
+    made = await bed()
+    made.becomes("T003", is_being_deleted=True)
+    assert await made.deleting() == ["T003"]
+    made.following._take("argocd", Gone(LiveName("argocd", "prod")))
+
+    assert await made.deleting() == []
+    assert made.here.seen.events.count("deletion_ended") == 1
+
+
 async def test_deletions_are_in_the_history_by_name_and_nowhere_else() -> None:
     made = await bed()
     made.becomes("T003", is_being_deleted=True)

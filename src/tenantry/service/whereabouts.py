@@ -203,6 +203,7 @@ class Whereabouts:
         lives = {live.name: live for live in self._following.live}
         for name in self.served_deleting.keys() - lives.keys():
             del self.served_deleting[name]
+            self._observer.told("deletion_ended", {**name._asdict(), "tenants": 0})
         for live in lives.values():
             owned = self.inventory.owned(live)
             if owned is not None:
