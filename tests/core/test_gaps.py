@@ -57,6 +57,24 @@ def test_a_name_of_which_everything_may_be_part_is_a_gap() -> None:
     assert "named by cannot be known" in gap
 
 
+@pytest.mark.parametrize(
+    ("patch", "is_gap"),
+    [
+        ("metadata:\n  name: x-{{ .plan }}\n", True),
+        ("spec: {}\nmetadata:\n  labels:\n    a: b\n{{ if .x }}\n  name: x\n{{ end }}\n", True),
+        ("metadata:\n  labels:\n    a: b\nspec:\n  source:\n    helm:\n      parameters:\n        - name: a\n", False),
+    ],
+)
+def test_a_template_patch_that_names_applications_is_a_gap(patch: str, *, is_gap: bool) -> None:
+    spec = {"generators": [plugin()], "template": {"metadata": {"name": "{{tenant}}"}}, "templatePatch": patch}
+
+    found = gaps_of(live_set({"spec": spec}), ("tenant", "plan"))
+
+    assert [one.what for one in found] == (
+        ["Which fields its Applications are named by cannot be known: a templatePatch names them"] if is_gap else []
+    )
+
+
 def test_before_the_first_read_selectors_are_not_looked_at() -> None:
     live = live_set({"spec": {"generators": [plugin(selector("statsu"))]}})
     assert gaps_of(live, None) == []

@@ -57,6 +57,7 @@ class _Spec(msgspec.Struct):
     generators: list[dict[str, Any]] | None = None
     goTemplate: bool | None = None  # noqa: N815 -- Argo CD's name
     template: _Template | None = None
+    templatePatch: str | None = None  # noqa: N815
     syncPolicy: _SyncPolicy | None = None  # noqa: N815
 
 

@@ -21,7 +21,13 @@ def gaps_of(live: LiveSet, fields: Collection[str] | None) -> list[Gap]:
     """Return the gaps of an ApplicationSet; `fields` are those that our parameter sets have, None if not known yet."""
     found = [Gap(f"A selector of it cannot be used: {problem}", _REFUSED) for problem in live.problems]
     unknown = [use.name.text for use in live.plugins if use.identity is None]
-    found += [Gap(f"Which fields its Applications are named by cannot be known: {name}", _NAMES) for name in unknown]
+    found += [
+        Gap(
+            f"Which fields its Applications are named by cannot be known: {name or 'a templatePatch names them'}",
+            _NAMES,
+        )
+        for name in unknown
+    ]
     for use in live.plugins if fields is not None else ():
         found += _of_selectors(use, fields or ())
     return list(dict.fromkeys(found))

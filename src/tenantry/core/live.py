@@ -27,6 +27,9 @@ _INPUT = msgspec.json.Encoder(order="sorted")
 _FIRST_INEXACT = 1 << 53
 """From here on a float stands for several whole numbers."""
 
+_PATCHED_NAME = re.compile(r"^metadata:[^\n]*\n(?:(?:[ \t][^\n]*|\{\{[^\n]*|)\n)*?[ \t]+name:", re.MULTILINE)
+"""Where a `templatePatch` may give Applications another name: it is text, and becomes YAML when it is filled."""
+
 _STATUS = re.compile(r"API error with status code (\d{3})")
 
 
@@ -132,10 +135,13 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     generators, problems = spec.get("generators"), list[str]()
     go_template = spec.get("goTemplate") is True
     uid = str(metadata.get("uid", ""))
+    is_patched = _PATCHED_NAME.search(str(spec.get("templatePatch") or "")) is not None
     plugins = tuple(
         replace(_named(use, NameTemplate(own or _name_in(spec), go_template), values), of=uid)
         for use, own, values in _plugins(generators, (), problems, go_template=go_template)
     )
+    if is_patched:
+        plugins = tuple(replace(one, name=NO_NAME, identity=None) for one in plugins)
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
     return LiveSet(
