@@ -183,6 +183,20 @@ async def test_whose_removal_was_released_just_before_a_restart_is_no_stranger()
     assert len(await restarted.here.ask()) == 99
 
 
+async def test_who_left_and_came_back_after_the_copy_that_was_restored_is_a_stranger() -> None:
+    made = await begun(100, 100, labelled=True)
+    await made.here.ask_twice()
+    made.here.settle(rows(99))
+    assert len(await made.here.ask()) == 99
+
+    restored = await again(made, 99)
+    restored.becomes("T099", created=restored.here.ledger.now() + 3600)
+    restored.here.read(rows(99), COLUMNS)
+
+    with pytest.raises(UnknownApplications, match="owns 1 Application of"):
+        await restored.here.ask()
+
+
 async def test_what_somebody_approves_may_go_and_is_not_asked_about_again() -> None:
     made = await begun(50, 100)
     with pytest.raises(UnknownApplications) as refused:

@@ -43,6 +43,7 @@ class _Metadata(msgspec.Struct):
     resourceVersion: str = ""  # noqa: N815 -- Kubernetes' name
     labels: dict[str, str] | None = None
     ownerReferences: list[dict[str, Any]] | None = None  # noqa: N815
+    creationTimestamp: str | None = None  # noqa: N815
     deletionTimestamp: str | None = None  # noqa: N815
 
 

@@ -26,6 +26,9 @@ from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
 from tenantry.service.state import EventQuery, SetChange
 
+_CLOCKS_DIFFER = 60.0
+"""Seconds by which the clock of the API server may be ahead of the ledger's."""
+
 
 class Owned(Protocol):
     """Who sees what ApplicationSets own."""
@@ -105,13 +108,21 @@ class Recognising:
     async def _without_those_who_left(
         self, name: SetName, owned: Collection[Application], strays: Sequence[str]
     ) -> Sequence[str]:
-        """Leave out the Applications of tenants who were let go, which Argo CD has yet to delete."""
-        left: dict[str, bytes] = {}
+        """Leave out the Applications of tenants who were let go, which Argo CD has yet to delete.
+
+        One that was made since then is of somebody who came back, which a state that is older does not know.
+        """
+        left: dict[str, float] = {}
         for event in await self._ledger.events(EventQuery(name)):
-            left.update(dict.fromkeys(event.left, b"{}"))
-        names = {loss.application for loss in self._ledger.own(name).losses}
+            left.update(dict.fromkeys(event.left, event.at))
+        names = {loss.application: loss.at for loss in self._ledger.own(name).losses if loss.application}
         labels = Marks({self._label_of(tenant): tenant for tenant in left}, {}, names_are_known=False)
-        gone = {one.name for one in owned if one.name in names or labels.tenant_of(one) is not None}
+        gone: set[str] = set()
+        for one in owned:
+            tenant = labels.tenant_of(one)
+            when = max(names.get(one.name, 0.0), 0.0 if tenant is None else left[tenant])
+            if when and one.created <= when + _CLOCKS_DIFFER:
+                gone.add(one.name)
         return [one for one in strays if one not in gone]
 
     async def _note(self, name: SetName, strays: Sequence[str]) -> None:
