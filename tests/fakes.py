@@ -66,15 +66,20 @@ class FakeSpecs:
         """What is there already, and was not heard of."""
 
         self.is_down = False
+        self.is_silent = False
+        """Whether the cluster gives nothing when it is asked, though what was heard of it is known."""
+
         self.settled = True
         self._changed: Callable[[str], None] = lambda _: None
 
     def listen(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
 
-    def put(self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
+    def put(
+        self, *generators: Mapping[str, object], name: str = "prod", consumer: str = "argocd", uid: str = ""
+    ) -> None:
         """Apply an ApplicationSet with these generators."""
-        self.sets[SetName(consumer, name)] = spec_with(*generators)
+        self.sets[SetName(consumer, name)] = spec_with(*generators, uid=uid)
         self._changed(name)
 
     def apply(self, spec: Mapping[str, object], name: str = "prod", consumer: str = "argocd") -> None:
@@ -88,10 +93,15 @@ class FakeSpecs:
     def of(self, name: SetName) -> Spec | None:
         return None if self.is_down else self.sets.get(name)
 
+    def may_come(self, name: SetName) -> bool:
+        return False
+
     async def ready(self) -> None:
         return
 
     async def look(self, name: SetName) -> Spec | None:
+        if self.is_silent:
+            return None
         if not self.is_down and name in self.unheard:
             self.sets[name] = self.unheard.pop(name)
             self.settled = False
@@ -102,9 +112,9 @@ class FakeSpecs:
         return self.settled
 
 
-def spec_with(*generators: Mapping[str, object]) -> Spec:
+def spec_with(*generators: Mapping[str, object], uid: str = "") -> Spec:
     """Return what the guard is to know of an ApplicationSet with these generators."""
-    return spec_of(live_set({"spec": {"generators": list(generators)}}).plugins)
+    return spec_of(live_set({"metadata": {"uid": uid}, "spec": {"generators": list(generators)}}).plugins)
 
 
 @dataclass

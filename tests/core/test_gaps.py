@@ -38,6 +38,10 @@ def test_what_can_be_seen_through_has_no_gaps(generator: Mapping[str, Any]) -> N
     ("generator", "told"),
     [
         (on_a_matrix("metadata.labels.tier"), "which no answer of ours has"),
+        (
+            {"merge": {"generators": [plugin(), {"clusters": {}}]}, "selector": selector("meta.tier")},
+            "asks for meta.tier, which another generator may overwrite",
+        ),
         (plugin(selector("values.tier")), "which no answer of ours has"),
         (plugin(selector("statsu")), "which is no field. Known: meta, status, tenant."),
         (plugin({"matchLabels": {"a b": "c"}}), "cannot be used"),
@@ -51,6 +55,24 @@ def test_a_selector_that_asks_for_something_else_is_a_gap(generator: Mapping[str
 def test_a_name_of_which_everything_may_be_part_is_a_gap() -> None:
     [gap] = gaps(named("{{ toJson . | sha256sum }}"))
     assert "named by cannot be known" in gap
+
+
+@pytest.mark.parametrize(
+    ("patch", "is_gap"),
+    [
+        ("metadata:\n  name: x-{{ .plan }}\n", True),
+        ("spec: {}\nmetadata:\n  labels:\n    a: b\n{{ if .x }}\n  name: x\n{{ end }}\n", True),
+        ("metadata:\n  labels:\n    a: b\nspec:\n  source:\n    helm:\n      parameters:\n        - name: a\n", False),
+    ],
+)
+def test_a_template_patch_that_names_applications_is_a_gap(patch: str, *, is_gap: bool) -> None:
+    spec = {"generators": [plugin()], "template": {"metadata": {"name": "{{tenant}}"}}, "templatePatch": patch}
+
+    found = gaps_of(live_set({"spec": spec}), ("tenant", "plan"))
+
+    assert [one.what for one in found] == (
+        ["Which fields its Applications are named by cannot be known: a templatePatch names them"] if is_gap else []
+    )
 
 
 def test_before_the_first_read_selectors_are_not_looked_at() -> None:

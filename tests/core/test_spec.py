@@ -32,6 +32,20 @@ def test_a_template_may_become_whatever_its_tags_are_filled_with(region: str, cl
 
 
 @pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ('{{ if eq .env "prod" }}eu{{ else }}us{{ end }}', "us"),
+        ("{{ range .regions }}{{ . }},{{ end }}", "eu,us,"),
+        ("eu- {{- .name }}", "eu-1"),
+        ("{{ .name -}} -eu", "1-eu"),
+        ('{{ "}}" }}', "}}"),
+    ],
+)
+def test_a_template_that_decides_what_stands_beside_its_tags_may_become_anything(written: str, becomes: str) -> None:
+    assert spec_with(plugin(region=written)).may_ask(text_of(region=becomes))
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         {},

@@ -103,6 +103,16 @@ async def test_while_the_cluster_cannot_be_asked_a_new_input_waits_for_an_approv
         await here.ask(EU)
 
 
+async def test_an_edit_that_was_not_heard_of_while_the_cluster_cannot_be_asked_is_no_preview() -> None:
+    """A watch may be dead for minutes before that is noticed."""
+    here = await begun(plugin(region="eu"), asking=EU)
+    here.specs.edit_unheard(plugin(region="us"))
+    here.specs.is_silent = True
+
+    with pytest.raises(EditedInput):
+        await here.ask(US)
+
+
 async def test_where_the_cluster_has_another_applicationset_of_that_name_nobody_is_taken_for_a_preview() -> None:
     here = await begun(plugin(region="ap"), asking=EU)
 
@@ -185,6 +195,23 @@ async def test_an_edit_survives_a_start_without_access_to_the_cluster() -> None:
     here = await here.restarted()
     here.read(ROWS, COLUMNS)
 
+    assert len(await here.ask(US)) == 100
+
+
+async def test_one_that_was_deleted_and_made_anew_for_others_takes_over_nobody() -> None:
+    """Nobody is to appear in a region by whom another one was kept."""
+    here = await Here().start()
+    here.specs.put(plugin(region="eu"), uid="one")
+    here.read(ROWS, COLUMNS)
+    await here.ask_twice(EU)
+    here.clock.pass_by(hours=1)
+    here.read(ROWS, COLUMNS)
+    here.specs.put(plugin(region="us"), uid="another")
+
+    with pytest.raises(EditedInput):
+        await here.ask(US)
+
+    here.specs.put(plugin(region="us"), uid="one")
     assert len(await here.ask(US)) == 100
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantry.core.columns import Kind
+from tenantry.core.errors import LostField
 from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import Rule
 from tenantry.service.approving import Speaker, Subject
@@ -187,6 +188,18 @@ async def test_while_the_cluster_cannot_be_seen_they_count_as_everybody_else() -
     assert len(await after(here, rows(10))) == 100
 
 
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_before_anybody_goes_freely_the_cluster_is_asked_for_a_selector_that_was_not_heard_of(
+    *, is_silent: bool
+) -> None:
+    """A watch may be dead for minutes: meanwhile a wider selector gives Applications to those whom it left out."""
+    here = await begun([*rows(10), *rows(90, "inactive", start=10)])
+    here.specs.edit_unheard(plugin())
+    here.specs.is_silent = is_silent
+
+    assert len(await after(here, rows(10))) == 100
+
+
 async def test_a_freeze_holds_nobody_who_has_no_application() -> None:
     here = await begun([*rows(10), *rows(90, "inactive", start=10)])
     await here.say.freeze(None, ME)
@@ -235,6 +248,38 @@ async def test_a_selector_on_a_matrix_is_seen_through_as_far_as_it_asks_for_fiel
     here = await begun(rows(100), matrix)
 
     assert active(await after(here, rows(100, "inactive"))) == 100
+
+
+LIST = {"list": {"elements": [{"tenant": "t000", "status": "active"}]}}
+
+
+@pytest.mark.parametrize(
+    ("combined", "is_sure"),
+    [
+        ({"matrix": {"generators": [plugin(), LIST]}}, True),
+        ({"matrix": {"generators": [LIST, plugin()]}}, False),
+        ({"merge": {"mergeKeys": ["tenant"], "generators": [LIST, plugin()]}}, True),
+        ({"merge": {"mergeKeys": ["tenant"], "generators": [plugin(), LIST]}}, False),
+        ({"matrix": {"generators": [{"merge": {"generators": [plugin(), LIST]}}, LIST]}}, False),
+    ],
+)
+async def test_where_another_generator_may_overwrite_what_is_selected_by_nobody_goes_freely(
+    combined: dict[str, Any], *, is_sure: bool
+) -> None:
+    """In a matrix with Go templates the first generator has the word, in a merge the last."""
+    here = await Here().start()
+    here.specs.apply({"goTemplate": True, "generators": [{**combined, "selector": ACTIVE}]})
+    here.read([*rows(10), *rows(90, "inactive", start=10)], COLUMNS)
+    await here.ask_twice()
+
+    assert len(await after(here, rows(10))) == (10 if is_sure else 100)
+
+
+async def test_in_a_matrix_without_go_templates_nothing_is_overwritten() -> None:
+    matrix = {"matrix": {"generators": [LIST, plugin()]}, "selector": ACTIVE}
+    here = await begun([*rows(10), *rows(90, "inactive", start=10)], matrix)
+
+    assert len(await after(here, rows(10))) == 10
 
 
 async def test_of_two_generators_each_counts_for_those_whom_it_takes() -> None:
@@ -386,3 +431,46 @@ async def test_of_a_json_field_the_leaf_in_the_name_counts_and_its_others_do_not
     assert {item["size"] for item in await settled('{"slug": "a", "size": "1"}')} == {"1"}
     assert {item["size"] for item in await settled('{"slug": "a", "size": "2"}')} == {"2"}
     assert {item["slug"] for item in await settled('{"slug": "b", "size": "2"}')} == {"a"}
+    assert {item["slug"] for item in await settled('{"size": "2"}')} == {"a"}, "nobody has the leaf any more"
+
+
+# --- fields that go ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("go_template", [True, False])
+async def test_a_field_in_the_name_that_is_not_answered_any_more_is_refused_for_nobody_could_be_held(
+    *, go_template: bool
+) -> None:
+    here = await Here().start()
+    tag = "{{ .region }}" if go_template else "{{region}}"
+    here.specs.apply(named(f"app-{tag}", go_template=go_template))
+    here.read(rows(100), COLUMNS)
+    await here.ask_twice()
+
+    here = await without(here, "region")
+
+    with pytest.raises(LostField, match="by region, which"):
+        await here.ask()
+    here.specs.apply(named("app-{{ .tenant }}"))
+    assert len(await here.ask()) == 100
+
+
+async def test_a_field_in_the_selector_that_is_not_answered_any_more_is_refused_too() -> None:
+    here = await without(await begun(rows(100)), "status")
+
+    with pytest.raises(LostField, match="by status, which"):
+        await here.ask()
+
+
+async def test_a_field_that_argo_cd_looks_at_for_nothing_may_go() -> None:
+    here = await without(await begun(rows(100)), "region")
+
+    assert len(await here.ask()) == 100
+
+
+async def without(before: Here, field: str) -> Here:
+    """Return the next process, whose configuration leaves out a field."""
+    here = await before.restarted(shape="another")
+    left = {name: Kind.TEXT for name in ("tenant", "status", "region") if name != field}
+    here.read([{name: row[name] for name in left} for row in rows(100)], columns_of(**left))
+    return here

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tenantry.core.errors import NotListed, UnknownApplications
+from tenantry.core.errors import ClusterDenied, ClusterError, NotListed, UnknownApplications
+from tenantry.core.guard import GuardMode
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveSet, live_set
@@ -15,7 +16,7 @@ from tenantry.service import whereabouts as module
 from tenantry.service.approving import Speaker, Subject
 from tenantry.service.state import EventQuery
 from tests.builders import HERE
-from tests.guard.here import Here
+from tests.guard.here import Here, policy
 from tests.guard.test_selectors import ACTIVE, plugin
 from tests.service.test_whereabouts import COLUMNS, NAMED, Bed, live, owned, rows
 
@@ -105,6 +106,31 @@ async def test_before_the_first_list_of_applications_only_who_is_known_is_answer
     assert len(await restarted.here.ask()) == 50
 
 
+async def test_a_start_while_the_api_server_is_down_answers_only_who_is_known() -> None:
+    """The controller may be back before us, and deletes whom the first answer does not have."""
+    lost = await begun(50, 100)
+    lost.following._lost(ClusterError(), "argocd", is_first=True)
+    with pytest.raises(NotListed):
+        await lost.here.ask()
+    lost.here.clock.pass_by(minutes=11)
+    lost.here.read(rows(50), COLUMNS)
+    assert len(await lost.here.ask()) == 50, "as without access"
+
+    made = await begun(50, 50)
+    await made.here.ask_twice()
+    restarted = await again(made, 50)
+    restarted.following._lost(ClusterError(), "argocd", is_first=True)
+    restarted.here.read(rows(50), COLUMNS)
+    assert len(await restarted.here.ask()) == 50
+
+
+async def test_where_access_is_refused_nobody_waits_for_it() -> None:
+    made = await begun(50, 100)
+    made.following._lost(ClusterDenied(), "argocd", is_first=True)
+
+    assert len(await made.here.ask()) == 50
+
+
 async def test_an_older_copy_of_the_ledger_restored_with_the_data_costs_nobody() -> None:
     made = await begun(50, 50)
     await made.here.ask_twice()
@@ -144,6 +170,33 @@ async def test_of_a_matrix_all_that_the_rows_have_may_be_known() -> None:
         await lost.here.ask({"region": "eu"})
 
 
+async def test_of_a_matrix_that_is_remembered_the_number_of_applications_is_no_sign() -> None:
+    """Each tenant has one in each cluster, under a name that only Argo CD can make."""
+    clusters = {"list": {"elements": [{"cluster": "a"}, {"cluster": "b"}]}}
+    spec = {
+        "generators": [{"matrix": {"generators": [clusters, plugin()]}}],
+        "template": {"metadata": {"name": "{{cluster}}-{{tenant}}"}},
+    }
+    seen = live_set({"metadata": {"name": "prod", "namespace": "argocd", "uid": "u1"}, "spec": spec})
+    both = [owned(f"T{n:03}", name=f"{cluster}-T{n:03}") for cluster in "ab" for n in range(50)]
+    made = Bed(await Here().start(), seen, labelled=False)
+    made.has()
+    made.here.read(rows(50), COLUMNS)
+    await made.here.ask_twice()
+
+    restarted = await again(made, 0, seen)
+    restarted.has(*both)
+    restarted.here.read(rows(50), COLUMNS)
+    assert len(await restarted.here.ask()) == 50
+    assert await restarted.whereabouts.unmatched(seen) == 0
+
+    lost = Bed(await Here().start(), seen, labelled=False)
+    lost.has(*both)
+    lost.here.read(rows(50), COLUMNS)
+    with pytest.raises(UnknownApplications, match="owns 100 Applications"):
+        await lost.here.ask()
+
+
 async def test_whose_removal_was_released_just_before_a_restart_is_no_stranger() -> None:
     made = await begun(100, 100)
     await made.here.ask_twice()
@@ -153,6 +206,20 @@ async def test_whose_removal_was_released_just_before_a_restart_is_no_stranger()
     restarted.here.read(rows(99), COLUMNS)
 
     assert len(await restarted.here.ask()) == 99
+
+
+async def test_who_left_and_came_back_after_the_copy_that_was_restored_is_a_stranger() -> None:
+    made = await begun(100, 100, labelled=True)
+    await made.here.ask_twice()
+    made.here.settle(rows(99))
+    assert len(await made.here.ask()) == 99
+
+    restored = await again(made, 99)
+    restored.becomes("T099", created=restored.here.ledger.now() + 3600)
+    restored.here.read(rows(99), COLUMNS)
+
+    with pytest.raises(UnknownApplications, match="owns 1 Application of"):
+        await restored.here.ask()
 
 
 async def test_what_somebody_approves_may_go_and_is_not_asked_about_again() -> None:
@@ -176,6 +243,21 @@ async def test_an_approval_is_of_those_alone_that_were_shown() -> None:
 
     with pytest.raises(UnknownApplications, match="owns 60 Applications"):
         await made.here.ask()
+
+
+async def test_in_mode_observe_it_is_told_and_nothing_is_refused() -> None:
+    made = Bed(await Here(policy=policy(GuardMode.OBSERVE)).start(), live(), labelled=False)
+    made.has(*(owned(f"T{n:03}") for n in range(100)))
+    made.here.read(rows(50), COLUMNS)
+
+    assert len(await made.here.ask()) == 50
+    assert "would_hold" in made.here.seen.events
+
+    frozen = await again(made, 100)
+    await frozen.here.say.freeze(None, ME)
+    frozen.here.read(rows(40), COLUMNS)
+    with pytest.raises(UnknownApplications):
+        await frozen.here.ask()
 
 
 async def test_who_they_are_is_told_to_operators_once_and_to_nobody_else() -> None:

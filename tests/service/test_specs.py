@@ -68,6 +68,15 @@ async def test_generators_of_another_plugin_are_none_of_ours() -> None:
     assert Bed().sees(live(other)).specs.of(PROD) is None
 
 
+async def test_a_generator_by_another_config_map_beside_one_of_ours_may_ask_us_too() -> None:
+    other = {"plugin": {"configMapRef": {"name": "{{name}}"}, "input": {"parameters": {"region": "us"}}}}
+
+    spec = Bed().sees(live(plugin(region="eu"), other)).specs.of(PROD)
+
+    assert spec is not None
+    assert spec.may_ask('{"region":"us"}')
+
+
 async def test_of_several_consumers_nobody_knows_whose_a_cluster_is_until_they_are_named() -> None:
     assert Bed(argocd="a", staging="b").sees(live()).specs.of(PROD) is None
     named = Bed(consumers=["argocd"], argocd="a", staging="b").sees(live())

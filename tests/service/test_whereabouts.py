@@ -20,7 +20,7 @@ from tenantry.service.state import EventQuery
 from tenantry.service.whereabouts import States, Whereabouts
 from tests.builders import columns_of
 from tests.guard.here import LIMITS, Here, policy
-from tests.guard.test_selectors import named
+from tests.guard.test_selectors import ACTIVE, named, plugin
 from tests.service.test_nudging import FakeCluster
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,15 @@ class Bed:
             consumers=["argocd"],
             changed=here.guarding.spec_changed,
         )
-        self.whereabouts = Whereabouts(self.following, self.inventory, here.ledger, here.naming.label_of, here.seen)
+        self.whereabouts = Whereabouts(
+            self.following,
+            self.inventory,
+            here.ledger,
+            here.naming.label_of,
+            here.seen,
+            sight=here.guarding.sight,
+            is_here=specs.is_ours,
+        )
         here.guarding.look_by(specs, self.whereabouts)
         here.ledger.still_stands = self.whereabouts.still_stands
         self.following._take("argocd", Listed([seen]))
@@ -103,6 +111,21 @@ async def bed(number: int = 100, seen: LiveSet | None = None, *, labelled: bool 
     return made
 
 
+def selecting() -> LiveSet:
+    """Return an ApplicationSet that takes who is active alone."""
+    spec = {**named(NAMED), "generators": [plugin(ACTIVE)]}
+    return live_set({"metadata": {"name": "prod", "namespace": "argocd", "uid": "u1"}, "spec": spec})
+
+
+async def deactivate(made: Bed, number: int) -> int:
+    """Let the last so many be inactive, and return how many are answered as active."""
+    now = [{**row, "status": "inactive" if n >= 100 - number else "active"} for n, row in enumerate(rows(100))]
+    made.here.read(now, COLUMNS)
+    await made.here.ask()
+    made.here.settle(now)
+    return sum(item["status"] == "active" for item in (await made.here.ask()).values())
+
+
 # --- what there is ---
 
 
@@ -120,6 +143,18 @@ async def test_applications_are_counted_by_what_argo_cd_says_of_them() -> None:
     await made.whereabouts.look()
 
     assert made.whereabouts.by_application_set == {"prod": States(3, 1, 1, 1, 1)}
+
+
+async def test_nobody_looks_again_for_what_argo_cd_says_of_how_one_is() -> None:
+    made = await bed(5)
+    before = made.here.ledger.source
+
+    made.becomes("T000", sync="OutOfSync", health="Degraded")
+    assert made.here.ledger.source is before
+    assert made.whereabouts.by_application_set["prod"].degraded == 1
+
+    made.becomes("T000", is_being_deleted=True)
+    assert made.here.ledger.source is not before
 
 
 async def test_while_applications_cannot_be_seen_nothing_is_told_of_them() -> None:
@@ -164,6 +199,36 @@ async def test_an_application_of_an_answered_tenant_that_is_being_deleted_is_tol
     assert await made.deleting() == ["T003"]
     assert made.here.seen.events.count("deletion_began") == 1
     made.goes("T003")
+    assert await made.deleting() == []
+    assert made.here.seen.events.count("deletion_ended") == 1
+
+
+async def test_the_application_of_whom_the_selector_leaves_out_is_deleted_in_silence() -> None:
+    made = await bed(seen=selecting())
+    await deactivate(made, 1)
+    made.becomes("T099", is_being_deleted=True)
+    assert await made.deleting() == []
+
+    made.becomes("T000", is_being_deleted=True)
+    assert await made.deleting() == ["T000"]
+
+
+async def test_who_is_answered_to_the_namesake_in_another_cluster_is_missed_by_nobody_here() -> None:
+    made = await bed()
+    await made.here.ask_twice(consumer="staging")
+    made.here.settle(rows(99))
+    assert len(await made.here.ask()) == 99
+    made.becomes("T099", is_being_deleted=True)
+
+    assert await made.deleting() == []
+
+
+async def test_an_alarm_ends_with_its_applicationset() -> None:
+    made = await bed()
+    made.becomes("T003", is_being_deleted=True)
+    assert await made.deleting() == ["T003"]
+    made.following._take("argocd", Gone(LiveName("argocd", "prod")))
+
     assert await made.deleting() == []
     assert made.here.seen.events.count("deletion_ended") == 1
 
@@ -231,6 +296,34 @@ async def test_a_removal_counts_beyond_its_window_until_argo_cd_carries_it_out(*
     await made.here.say.approve(Subject("prod", tenants=["T094"]), Speaker("me", "why"))
     assert await leave(made, 6) == 94
     assert await leave(made, 8) == 92
+
+
+async def test_a_removal_by_the_selector_counts_as_long() -> None:
+    made = await bed(seen=selecting(), policy=policy(limits=LIMITS[:1]))
+    assert await deactivate(made, 5) == 95
+    made.here.clock.pass_by(hours=10)
+    assert (await made.here.desk.facts()).limits[0].standing == 5
+    assert await deactivate(made, 6) == 95, "the controller is stuck"
+
+    for n in range(95, 100):
+        made.becomes(f"T{n:03}", is_being_deleted=True)
+
+    assert (await made.here.desk.facts()).limits[0].standing == 0
+
+
+async def test_a_removal_from_the_namesake_in_another_cluster_counts_for_its_window_alone() -> None:
+    made = await bed(labelled=True, policy=policy(limits=LIMITS[:1]))
+    await made.here.ask_twice({"region": "eu"}, consumer="staging")
+    moved = [*rows(99), {**rows(100)[99], "region": "us"}]
+    for _ in range(2):
+        made.here.read(moved, COLUMNS)
+        await made.here.ask({"region": "eu"}, consumer="staging")
+        made.here.clock.pass_by(seconds=61)
+    made.here.read(moved, COLUMNS)
+    assert len(await made.here.ask({"region": "eu"}, consumer="staging")) == 99
+    made.here.clock.pass_by(hours=10)
+
+    assert (await made.here.desk.facts()).limits[0].standing == 0
 
 
 async def test_where_argo_cd_never_deletes_a_removal_counts_for_its_window_alone() -> None:

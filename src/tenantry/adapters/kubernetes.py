@@ -43,6 +43,7 @@ class _Metadata(msgspec.Struct):
     resourceVersion: str = ""  # noqa: N815 -- Kubernetes' name
     labels: dict[str, str] | None = None
     ownerReferences: list[dict[str, Any]] | None = None  # noqa: N815
+    creationTimestamp: str | None = None  # noqa: N815
     deletionTimestamp: str | None = None  # noqa: N815
 
 
@@ -57,6 +58,7 @@ class _Spec(msgspec.Struct):
     generators: list[dict[str, Any]] | None = None
     goTemplate: bool | None = None  # noqa: N815 -- Argo CD's name
     template: _Template | None = None
+    templatePatch: str | None = None  # noqa: N815
     syncPolicy: _SyncPolicy | None = None  # noqa: N815
 
 

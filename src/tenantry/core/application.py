@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 TENANT_LABEL = "tenantry.io/tenant"
@@ -25,6 +26,8 @@ class Application(NamedTuple):
     """What Argo CD says of it, such as `Synced` and `Healthy`; empty where it says nothing yet."""
 
     is_being_deleted: bool
+    created: float = 0.0
+    """When it was made, in seconds; 0 where that is not told."""
 
 
 def application(document: Mapping[str, Any]) -> Application | None:
@@ -50,7 +53,15 @@ def application(document: Mapping[str, Any]) -> Application | None:
         str(_mapping(status.get("sync")).get("status") or ""),
         str(_mapping(status.get("health")).get("status") or ""),
         is_being_deleted=metadata.get("deletionTimestamp") is not None,
+        created=_seconds(metadata.get("creationTimestamp")),
     )
+
+
+def _seconds(timestamp: object) -> float:
+    try:
+        return datetime.fromisoformat(str(timestamp)).timestamp() if timestamp else 0.0
+    except ValueError:
+        return 0.0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

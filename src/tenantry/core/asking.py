@@ -111,7 +111,7 @@ class Asked:
 
     def is_lost(self, before: bytes, after: bytes, identity: Sequence[str]) -> bool:
         """Tell whether the Application of one parameter set goes with another one in its place."""
-        if before == after or (self.sight.is_current and not self.sight.sees(before)):
+        if before == after or (self.sight.is_current and not self.sight.may_see(before)):
             return False
         return is_another(before, after, identity) or self.sight.loses(before, after)
 
@@ -181,12 +181,15 @@ def is_another(before: bytes, after: bytes, identity: Sequence[str]) -> bool:
 
 
 def _differs(old: Mapping[str, msgspec.Raw], new: Mapping[str, msgspec.Raw], path: str) -> bool:
-    """Tell whether a leaf of a JSON field, by its dotted path, is in both, and is another one."""
-    values = [
+    """Tell whether a leaf of a JSON field, by its dotted path, was there, and is another one or none.
+
+    One that nobody had before is none of a name that was made then.
+    """
+    before, after = (
         flat_value({name: msgspec.json.decode(raw) for name, raw in one.items() if path.startswith(f"{name}.")}, path)
         for one in (old, new)
-    ]
-    return None not in values and values[0] != values[1]
+    )
+    return before is not None and before != after
 
 
 def approval(own: SetLedger, tenant: str, now: float) -> Word | None:

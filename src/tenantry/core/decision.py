@@ -160,7 +160,8 @@ class _Judgement:
     def _has_no_application(self, tenant: str) -> bool:
         """Tell whether Argo CD's own selector leaves out a tenant that is not held: its removal costs nothing."""
         sight, is_held = self._asked.sight, (self._asked.input, tenant) in self._own.holds
-        return sight.is_current and not is_held and not sight.sees(self._baseline.released[tenant])
+        is_current = sight.is_current and self._asked.read.began >= self._asked.anew
+        return is_current and not is_held and not sight.may_see(self._baseline.released[tenant])
 
     def _all_have(self, others: Collection[Input], tenant: str) -> bool:
         return all(tenant in self._own.baselines[one].released for one in others)

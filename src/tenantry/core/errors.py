@@ -163,6 +163,15 @@ class UnknownApplications(TenantryError):
     )
 
 
+class LostField(TenantryError):
+    """Argo CD selects or names Applications by a field that the tenants had, and have no more."""
+
+    remedy = (
+        "Give it back as a column, and in source.parameters. If it is to go, edit the selector or the name in the "
+        "ApplicationSet first."
+    )
+
+
 class NoSuchApplicationSet(RequestRefused):
     """The guard knows of no ApplicationSet by this name."""
 
@@ -290,7 +299,7 @@ class NoSnapshot(NotReady):
 
 
 class NotListed(NotReady):
-    """The Applications in the cluster have not been listed yet, and nothing is known of this ApplicationSet."""
+    """The Applications in the cluster could not be listed yet, and nothing is known of this ApplicationSet."""
 
     remedy = "See whether the Kubernetes API server answers: `tenantry status`. Nothing is deleted meanwhile."
 

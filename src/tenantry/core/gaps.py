@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tenantry.core.errors import listed
 from tenantry.core.live import LiveSet, PluginUse
-from tenantry.core.sight import is_of_argo_cd
+from tenantry.core.sight import is_of_argo_cd, is_within
 
 
 class Gap(NamedTuple):
@@ -21,7 +21,13 @@ def gaps_of(live: LiveSet, fields: Collection[str] | None) -> list[Gap]:
     """Return the gaps of an ApplicationSet; `fields` are those that our parameter sets have, None if not known yet."""
     found = [Gap(f"A selector of it cannot be used: {problem}", _REFUSED) for problem in live.problems]
     unknown = [use.name.text for use in live.plugins if use.identity is None]
-    found += [Gap(f"Which fields its Applications are named by cannot be known: {name}", _NAMES) for name in unknown]
+    found += [
+        Gap(
+            f"Which fields its Applications are named by cannot be known: {name or 'a templatePatch names them'}",
+            _NAMES,
+        )
+        for name in unknown
+    ]
     for use in live.plugins if fields is not None else ():
         found += _of_selectors(use, fields or ())
     return list(dict.fromkeys(found))
@@ -33,13 +39,16 @@ def _of_selectors(use: PluginUse, fields: Collection[str]) -> Iterator[Gap]:
         foreign = [key for key in keys if is_of_argo_cd(key) or (not layer.is_whole and not _is_among(key, fields))]
         if foreign:
             yield Gap(f"Its selector asks for {listed(foreign)}, which no answer of ours has.", _SELECT)
+        unsure = [key for key in keys if not layer.is_sure and _is_among(key, fields)]
+        if unsure:
+            yield Gap(f"Its selector asks for {listed(unsure)}, which another generator may overwrite.", _SELECT)
         missing = [key for key in keys if layer.is_whole and not is_of_argo_cd(key) and not _is_among(key, fields)]
         if missing:
             yield Gap(f"Its selector asks for {listed(missing)}, which is no field. Known: {listed(fields)}.", _SELECT)
 
 
 def _is_among(key: str, fields: Collection[str]) -> bool:
-    return any(key == field or key.startswith(f"{field}.") for field in fields)
+    return any(is_within(key, field) for field in fields)
 
 
 _REFUSED = "Argo CD refuses it, and makes no pass until it is corrected."

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from tenantry.core.errors import InvalidSelector
 from tenantry.core.labels import live_selector_of
@@ -25,6 +26,9 @@ REFRESH = "argocd.argoproj.io/application-set-refresh"
 _INPUT = msgspec.json.Encoder(order="sorted")
 _FIRST_INEXACT = 1 << 53
 """From here on a float stands for several whole numbers."""
+
+_PATCHED_NAME = re.compile(r"^metadata:[^\n]*\n(?:(?:[ \t][^\n]*|\{\{[^\n]*|)\n)*?[ \t]+name:", re.MULTILINE)
+"""Where a `templatePatch` may give Applications another name: it is text, and becomes YAML when it is filled."""
 
 _STATUS = re.compile(r"API error with status code (\d{3})")
 
@@ -58,6 +62,8 @@ class PluginUse:
     """The dotted fields of its answers that names of Applications are made of; None where that cannot be known."""
 
     name: NameTemplate = NO_NAME
+    of: str = ""
+    """The uid of the ApplicationSet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +86,12 @@ class LiveSet:
     """Whether, as far as its own policy says, Argo CD deletes the Applications of who is not answered any more."""
 
     def asking(self, config_maps: Collection[str] | None) -> LiveSet | None:
-        """Return it with the plugins of these ConfigMaps alone, or with all for None; None if it has none of them."""
-        plugins = tuple(one for one in self.plugins if config_maps is None or one.config_map in config_maps)
-        return replace(self, plugins=plugins) if plugins else None
+        """Return it if it uses a plugin by one of these ConfigMaps, or by any for None.
+
+        With all its plugins: another ConfigMap, or one whose name a matrix fills, may lead here too.
+        """
+        uses = any(config_maps is None or one.config_map in config_maps for one in self.plugins)
+        return self if uses else None
 
     @property
     def inputs(self) -> Collection[Input] | None:
@@ -114,6 +123,7 @@ def spec_of(uses: Sequence[PluginUse]) -> Spec:
         is_single=len(uses) == 1 and uses[0].is_only and uses[0].input is not None,
         identity=tuple(sorted({field for use in uses for field in use.identity or ()})),
         name=uses[0].name if len({use.name for use in uses}) == 1 else NO_NAME,
+        uids=tuple(sorted({use.of for use in uses if use.of})),
     )
 
 
@@ -124,15 +134,19 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
     spec = _mapping(document.get("spec"))
     generators, problems = spec.get("generators"), list[str]()
     go_template = spec.get("goTemplate") is True
+    uid = str(metadata.get("uid", ""))
+    is_patched = _PATCHED_NAME.search(str(spec.get("templatePatch") or "")) is not None
     plugins = tuple(
-        _named(use, NameTemplate(own or _name_in(spec), go_template), values)
-        for use, own, values in _plugins(generators, (), problems)
+        replace(_named(use, NameTemplate(own or _name_in(spec), go_template), values), of=uid)
+        for use, own, values in _plugins(generators, (), problems, go_template=go_template)
     )
+    if is_patched:
+        plugins = tuple(replace(one, name=NO_NAME, identity=None) for one in plugins)
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
     return LiveSet(
         LiveName(str(metadata.get("namespace", "")), str(metadata.get("name", ""))),
-        str(metadata.get("uid", "")),
+        uid,
         plugins,
         _failure(status.get("conditions")),
         count if isinstance(count, int) else None,
@@ -158,7 +172,7 @@ def _named(use: PluginUse, name: NameTemplate, values: Mapping[str, Any]) -> Plu
 
 
 def _plugins(
-    generators: object, above: Layers, problems: list[str]
+    generators: object, above: Layers, problems: list[str], *, go_template: bool
 ) -> Iterator[tuple[PluginUse, str, Mapping[str, Any]]]:
     """Find plugin generators at any depth: matrix and merge hold generators of their own.
 
@@ -172,8 +186,15 @@ def _plugins(
         for kind in ("matrix", "merge"):
             if parts.get(kind) is not None:
                 layers = (*_layers(parts, problems, is_whole=False), *above)
-                below = _plugins(_mapping(parts[kind]).get("generators"), layers, problems)
-                yield from ((use, _name_in(_mapping(parts[kind])), values) for use, _, values in below)
+                found = _mapping(parts[kind]).get("generators")
+                children = found if isinstance(found, list) else []
+                for number, child in enumerate(children):
+                    # Of a matrix without Go templates two values of one key are an error.
+                    first, last = number == 0 or not go_template, number == len(children) - 1
+                    is_sure = first if kind == "matrix" else last
+                    seen = layers if is_sure else tuple(structs.replace(one, is_sure=False) for one in layers)
+                    below = _plugins([child], seen, problems, go_template=go_template)
+                    yield from ((use, _name_in(_mapping(parts[kind])), values) for use, _, values in below)
 
 
 def _layers(generator: Mapping[str, Any], problems: list[str], *, is_whole: bool) -> Layers:

@@ -28,6 +28,9 @@ class Layer(msgspec.Struct, frozen=True):
     is_whole: bool = True
     """Whether it sees our parameters alone: those of a matrix or merge come from others too."""
 
+    is_sure: bool = True
+    """Whether a field of ours is there what we say: another generator of a matrix or merge may overwrite it."""
+
     def is_met_by(self, parameters: Parameters) -> bool:
         """Tell whether a parameter set gets through, as far as its own fields tell."""
         for one in self.requirements:
@@ -38,6 +41,10 @@ class Layer(msgspec.Struct, frozen=True):
                 return False
         return True
 
+    def may_be_met_by(self, parameters: Parameters) -> bool:
+        """Tell whether a parameter set may get through, whatever others make of it."""
+        return not self.is_sure or self.is_met_by(parameters)
+
 
 Layers: TypeAlias = tuple[Layer, ...]
 
@@ -45,6 +52,11 @@ Layers: TypeAlias = tuple[Layer, ...]
 def is_of_argo_cd(key: str) -> bool:
     """Tell whether a key is one that Argo CD adds to every parameter set by itself."""
     return key.partition(".")[0] in ("generator", "values")
+
+
+def is_within(key: str, field: str) -> bool:
+    """Tell whether a dotted key is a field, or stands below it."""
+    return key == field or key.startswith(f"{field}.")
 
 
 class Sight:
@@ -58,6 +70,7 @@ class Sight:
         self._selectors = tuple(dict.fromkeys(selectors))
         self.sees_all = not any(any(layer.requirements for layer in layers) for layers in self._selectors)
         self.is_current = is_current
+        self._is_sure = all(layer.is_sure for layers in self._selectors for layer in layers)
         self._known: dict[bytes, tuple[bool, ...]] = {}
 
     def _seen(self, encoded: bytes) -> tuple[bool, ...]:
@@ -73,6 +86,13 @@ class Sight:
     def sees(self, encoded: bytes) -> bool:
         """Tell whether any generator has an Application for a parameter set."""
         return self.sees_all or any(self._seen(encoded))
+
+    def may_see(self, encoded: bytes) -> bool:
+        """Tell whether any generator may have an Application for a parameter set, whatever others make of it."""
+        if self._is_sure:
+            return self.sees(encoded)
+        parameters = _VALUES.decode(encoded)
+        return any(all(one.may_be_met_by(parameters) for one in layers) for layers in self._selectors)
 
     def loses(self, before: bytes, after: bytes) -> bool:
         """Tell whether some generator has an Application for one parameter set, and none for another in its place."""

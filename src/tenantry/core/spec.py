@@ -18,6 +18,8 @@ _FIRST_INEXACT = 1 << 53
 """From here on a float, as which Go reads every number, stands for several whole numbers."""
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_CONTROL = re.compile(r"\{\{-|-\}\}|\{\{\s*(?:if|else|end|range|with|define|template|block|break|continue)\b")
+"""Actions of Go templates after which text beside them may stand several times, or not at all."""
 
 
 class Generator(msgspec.Struct, frozen=True):
@@ -51,6 +53,13 @@ class Spec(msgspec.Struct, frozen=True):
     name: NameTemplate = NO_NAME
     """How Applications are named, where all are named so."""
 
+    uids: tuple[str, ...] = ()
+    """By what the API server knows it from one of its name that was deleted."""
+
+    def is_another(self, before: Spec) -> bool:
+        """Tell whether it was made anew since it was `before`, and not only edited."""
+        return bool(before.uids) and not set(self.uids) & set(before.uids)
+
     def application_of(self, encoded: bytes) -> str:
         """Return the name of a parameter set's Application; empty where only Argo CD can tell."""
         return self.name.of(encoded) or ""
@@ -62,6 +71,11 @@ class Spec(msgspec.Struct, frozen=True):
     def selectors_of(self, given: str) -> Collection[Layers]:
         """Return what the answer to an input goes through, for each generator that can ask for it."""
         return tuple(dict.fromkeys(one.layers for one in self.generators if one.may_ask(given)))
+
+    def fields_of(self, given: str) -> Collection[str]:
+        """Return the dotted fields of an answer by which Argo CD names or selects its Applications."""
+        keys = {one.key for layers in self.selectors_of(given) for layer in layers for one in layer.requirements}
+        return {*self.identity, *keys}
 
     def sight_of(self, given: str, *, is_current: bool) -> Sight:
         """Return who has an Application of those that an input is answered with."""
@@ -90,4 +104,11 @@ def _may_become(written: object, given: object) -> bool:
 
 def _pattern(written: str) -> re.Pattern[str]:
     """Return what matches a text whose tags were filled by anything."""
-    return re.compile(".*".join(map(re.escape, _TAG.split(written))), re.DOTALL)
+    texts = _TAG.split(written)
+    # Braces that are left over are those of a text inside of a tag.
+    if _CONTROL.search(written) or any("{{" in text or "}}" in text for text in texts):
+        return _ANYTHING
+    return re.compile(".*".join(map(re.escape, texts)), re.DOTALL)
+
+
+_ANYTHING = re.compile(".*", re.DOTALL)

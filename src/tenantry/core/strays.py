@@ -18,17 +18,17 @@ from tenantry.core.tenant import Tenant
 from tenantry.core.whereabouts import Marks
 
 
-def strays_among(owned: Collection[Application], marks: Marks, known: int) -> Sequence[str]:
+def strays_among(owned: Collection[Application], marks: Marks, known: int, *, by_number: bool = True) -> Sequence[str]:
     """Return the names of those that are none of some `known` tenants', which `marks` tells; in order.
 
     By label; where there is none, by name; where neither tells, by number: then all of them, if there are more than
-    tenants. One that is being deleted is nobody's any more.
+    tenants. That tells nothing where a tenant may have several. One that is being deleted is nobody's any more.
     """
     alive = [one for one in owned if not one.is_being_deleted]
     strays = [one.name for one in alive if marks.knows(one) and marks.tenant_of(one) is None]
     dark = [one.name for one in alive if not marks.knows(one) and marks.tenant_of(one) is None]
     found = {marks.tenant_of(one) for one in alive} - {None}
-    if len(dark) > known - len(found):
+    if by_number and len(dark) > known - len(found):
         strays += dark
     return sorted(strays)
 
@@ -41,7 +41,7 @@ def with_a_place(spec: Spec, snapshot: Snapshot, application_set: str) -> Iterat
     for generator in spec.generators:
         sight = Sight([generator.layers])
         for tenant in _selected(generator, snapshot, application_set):
-            if sight.sees(tenant.encoded):
+            if sight.may_see(tenant.encoded):
                 yield tenant.id, tenant.encoded
 
 

@@ -72,7 +72,15 @@ def access_of(
         cluster, nudger.following, tokens, clock, consumers=kubernetes.consumers, changed=guarding.spec_changed
     )
     specs.looked = (nudger.following.looked, inventory.looked)
-    whereabouts = Whereabouts(nudger.following, inventory, guard.ledger, naming_of(settings.naming).label_of, observer)
+    whereabouts = Whereabouts(
+        nudger.following,
+        inventory,
+        guard.ledger,
+        naming_of(settings.naming).label_of,
+        observer,
+        sight=guarding.sight,
+        is_here=specs.is_ours,
+    )
     guarding.look_by(specs, whereabouts)
     guard.ledger.still_stands = whereabouts.still_stands
     return Access(nudger, whereabouts)

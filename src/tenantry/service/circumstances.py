@@ -10,14 +10,14 @@ import msgspec
 
 from tenantry.core.asking import Asked, Decision, Read, is_another
 from tenantry.core.decision import decide
-from tenantry.core.errors import RequestRefused
+from tenantry.core.errors import LostField, RequestRefused, listed
 from tenantry.core.fields import Naming
-from tenantry.core.guard import Policy
+from tenantry.core.guard import GuardMode, Policy
 from tenantry.core.keeping import Fitting
 from tenantry.core.ledger import Baseline, Input, SetLedger, SetName
 from tenantry.core.lens import lens_of
 from tenantry.core.selection import parse_selection
-from tenantry.core.sight import SEES_ALL, Sight
+from tenantry.core.sight import SEES_ALL, Sight, is_within
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.tenant import Tenant
@@ -78,6 +78,14 @@ class Circumstances:
         policy = self._policy_of(this.key.set_name)
         return (yield from decide(own, self._ledger.source, policy, asked, self._ledger.number))
 
+    def go_freely(self, this: Request, decision: Decision) -> bool:
+        """Tell whether anybody leaves because a selector gives no Application."""
+        baseline = self._ledger.own(this.key.set_name).baselines.get(this.key.input)
+        sight = self.sight(this.key.set_name, this.key.input)
+        if baseline is None or sight.sees_all or not sight.is_current:
+            return False
+        return any(not sight.may_see(baseline.released[one]) for one in decision.dropped if one in baseline.released)
+
     def _policy_of(self, name: SetName) -> Policy:
         return replace(self._policy, identity=self.identity(name))
 
@@ -85,6 +93,11 @@ class Circumstances:
         """Return the fields whose change gives a tenant of an ApplicationSet another Application."""
         spec = self.known(name).spec
         return self._policy.identity if spec is None else tuple(dict.fromkeys((*self._policy.identity, *spec.identity)))
+
+    def observes(self, name: SetName) -> bool:
+        """Tell whether nobody is to be held or refused; but a freeze is somebody's word."""
+        frozen = self._ledger.own(name).freeze or self._ledger.whole.freeze
+        return self._policy.mode is GuardMode.OBSERVE and not frozen
 
     def known(self, name: SetName) -> Known:
         """Return what is known of an ApplicationSet in the cluster, remembered where it cannot be seen now.
@@ -95,6 +108,23 @@ class Circumstances:
             return _UNKNOWN
         spec = self.specs.of(name)
         return Known(self._ledger.own(name).spec, is_live=False) if spec is None else Known(spec, is_live=True)
+
+    def require_fields(self, name: SetName, given: Input, snapshot: Snapshot) -> None:
+        """Raise LostField if Argo CD tells Applications apart by a field that was answered, and cannot be any more.
+
+        Nobody could be held: all parameter sets of an answer have the same keys.
+        """
+        spec, baseline = self.known(name).spec, self._ledger.own(name).baselines.get(given)
+        if spec is None or baseline is None or not baseline.released or self.observes(name):
+            return
+        before = msgspec.json.decode(next(iter(baseline.released.values())), type=dict[str, msgspec.Raw])
+        gone = before.keys() - set(snapshot.mapping.names)
+        lost = [field for field in spec.fields_of(given) if any(is_within(field, one) for one in gone)]
+        if lost:
+            raise LostField(
+                f"Argo CD selects or names Applications of this ApplicationSet by {listed(lost)}, which the tenants "
+                "had, and have no more."
+            )
 
     def sight(self, name: SetName, given: Input) -> Sight:
         """Return who has an Application of those that an input is answered with."""

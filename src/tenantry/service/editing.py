@@ -22,18 +22,23 @@ class Editing:
         self._ledger = ledger
         self.specs: Specs = NO_SPECS
 
-    async def look(self, name: SetName, given: Input) -> None:
-        """Make sure to know as much of an ApplicationSet as who asks for a new input; raises nothing."""
+    async def look(self, name: SetName, given: Input) -> bool:
+        """Make sure to know as much of an ApplicationSet as who asks for a new input; raises nothing.
+
+        Tells whether the cluster could be asked: what was heard of it may be minutes old.
+        """
         await self.specs.ready()
         own = self._ledger.own(name)
         if own.began is not None and given not in own.baselines and self._ledger.now() - own.began > FIRST_PASS:
-            await self.specs.look(name)
+            return await self.specs.look(name) is not None
+        return False
 
-    def is_preview(self, name: SetName, given: Input) -> bool:
+    def is_preview(self, name: SetName, given: Input, *, looked: bool) -> bool:
         """Tell whether nobody but a preview can ask for an input: nothing of its answer is remembered then."""
         own, spec = self._ledger.own(name), self._spec(name, given)
         return (
-            spec is not None
+            looked
+            and spec is not None
             and not spec.may_ask(given)
             and any(map(spec.may_ask, own.known()))
             and self.specs.is_settled(name)
@@ -42,10 +47,12 @@ class Editing:
     async def take_over(self, name: SetName, given: Input) -> None:
         """Give an input what its ApplicationSet was answered before, if its only generator was edited to ask for it.
 
-        Raises StateError.
+        Not if it was made anew: nobody has an Application there who would keep it. Raises StateError.
         """
         own, spec = self._ledger.own(name), self._spec(name, given)
         if spec is None or own.spec is None or not spec.is_single or not spec.may_ask(given):
+            return
+        if spec.is_another(own.spec):
             return
         if not any(map(own.spec.may_ask, own.known())) or any(map(spec.may_ask, own.known())):
             return

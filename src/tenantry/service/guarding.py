@@ -101,8 +101,9 @@ class Guarding:
         )
         self._upkeep = Upkeep(self._keys, ledger, self._circumstances, tokens, self._removing, self._tell_of_holds)
         self.touch = self._upkeep.touch
-        self._recognising = Recognising(answering, ledger, self._circumstances, naming.label_of)
-        self.watching.sight, self.watching.identity = self._circumstances.sight, self._circumstances.identity
+        self._recognising = Recognising(ledger, self._circumstances, naming.label_of, observer)
+        self.sight = self.watching.sight = self._circumstances.sight
+        self.watching.identity = self._circumstances.identity
         self.foreseeing = Foreseeing(
             answering, snapshots, ledger, self._keys, self._circumstances, self.watching, self.require_to_answer
         )
@@ -134,7 +135,10 @@ class Guarding:
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
-        """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
+        """Return the answer.
+
+        Raises NotReady, RequestRefused, EditedInput, UnknownApplications, LostField or InvalidAnswer.
+        """
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
         began = self._clock.monotonic()
@@ -152,22 +156,26 @@ class Guarding:
         await self.catching_up.heed()
         snapshot = self._snapshots.fresh()
         self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
-        await self._editing.look(name, input_of(request))
+        looked = await self._editing.look(name, input_of(request))
         of = self._keys.of(name)
         await of.lock.acquire()
-        return await self._under_lock(name, of, request, began)
+        return await self._under_lock(name, of, request, began, looked=looked)
 
     @to_its_end
-    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
+    async def _under_lock(
+        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
+    ) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            return await self._locked(name, of, request, began)
+            return await self._locked(name, of, request, began, looked=looked)
         finally:
             of.lock.release()
 
     @while_moved
-    async def _locked(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
-        """Answer by what is known now."""
+    async def _locked(
+        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
+    ) -> Reply:
+        """Answer by what is known now; `looked` tells whether the cluster was asked for this request."""
         configuration = await self.replicas.admitted(self._snapshots.fresh().position.source)
         await self._upkeep.take_over(name)
         given = input_of(request)
@@ -178,8 +186,9 @@ class Guarding:
         if not snapshot.complete and given not in self._ledger.own(name).baselines:
             raise last_good_unknown(snapshot)
         await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
-        if self._editing.is_preview(name, given):
+        if self._editing.is_preview(name, given, looked=looked):
             return Reply(await self._answering.of(question), NEVER_AGAIN)
+        self._circumstances.require_fields(name, given, snapshot)
         return await self._answered(Request(of, key, question, read, began), configuration)
 
     async def _answered(self, this: Request, configuration: str | None) -> Reply:
@@ -228,6 +237,11 @@ class Guarding:
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
         if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
             this = replace(this, lets_go=False)
+            decision = await driven(self._circumstances.decided(this, candidate, fitting))
+        if self._circumstances.go_freely(this, decision):
+            # What was heard of the selector may be minutes old, and a wider one gives them Applications.
+            spec = await self._circumstances.specs.look(key.set_name)
+            this = this if spec is not None else replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         self.catching_up.require(this, decision)
         before = self._ledger.own(key.set_name).baselines.get(key.input)

@@ -26,7 +26,7 @@ class Inventory(Watches[SeenOfApplications]):
         super().__init__(observer, namespaces)
         self._cluster = cluster
         self.noticed: Callable[[], None] = lambda: None
-        """Called whenever something was seen: set by whoever wants to look then."""
+        """Called whenever one came, went, or is being deleted: set by whoever wants to look then."""
 
         self._by_name: dict[str, dict[LiveName, Application]] = {}
         self._by_owner: dict[str, dict[str, Application]] = {}
@@ -62,7 +62,10 @@ class Inventory(Watches[SeenOfApplications]):
         elif isinstance(seen, Gone):
             self._drop(known, seen.name)
         else:
+            before = known.get(LiveName(seen.namespace, seen.name))
             self._put(known, seen)
+            if before is not None and before._replace(sync=seen.sync, health=seen.health) == seen:
+                return  # As thousands are told at once when something is deployed.
         self.noticed()
 
     def _put(self, known: dict[LiveName, Application], one: Application) -> None:

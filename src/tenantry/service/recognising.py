@@ -19,12 +19,15 @@ from tenantry.core.snapshot import Snapshot
 from tenantry.core.spec import Spec
 from tenantry.core.strays import digest_of_strays, refusal, strays_among, with_a_place
 from tenantry.core.whereabouts import Marks, marks_of
-from tenantry.service.answering import Answering
 from tenantry.service.circumstances import Circumstances
 from tenantry.service.driving import driven
 from tenantry.service.keys import KnownSet
 from tenantry.service.ledger import Ledger
+from tenantry.service.ports import Observer
 from tenantry.service.state import EventQuery, SetChange
+
+_CLOCKS_DIFFER = 60.0
+"""Seconds by which the clock of the API server may be ahead of the ledger's."""
 
 
 class Owned(Protocol):
@@ -43,21 +46,28 @@ class Recognising:
     """Compares ApplicationSets with what is known of them."""
 
     def __init__(
-        self, answering: Answering, ledger: Ledger, circumstances: Circumstances, label_of: Callable[[str], str]
+        self,
+        ledger: Ledger,
+        circumstances: Circumstances,
+        label_of: Callable[[str], str],
+        observer: Observer,
     ) -> None:
         """Know what `ledger` remembers; nothing of the cluster yet."""
-        self._answering = answering
         self._ledger = ledger
         self._circumstances = circumstances
         self._label_of = label_of
+        self._observer = observer
         self.owned: Owned | None = None
 
     async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
         """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises NotReady."""
         spec = self._circumstances.specs.of(name)
+        is_known = bool(self._ledger.own(name).baselines) or self._circumstances.observes(name)
+        if not is_known and self._circumstances.specs.may_come(name):
+            raise NotListed
         if self.owned is None or spec is None or of.recognised == origin:
             return
-        if not await self.owned.listed() and not self._ledger.own(name).baselines:
+        if not await self.owned.listed() and not is_known:
             raise NotListed
         owned = self.owned.owned_by(name.application_set)
         if owned is None:
@@ -69,14 +79,19 @@ class Recognising:
     async def _compare(self, name: SetName, spec: Spec, owned: Collection[Application], snapshot: Snapshot) -> None:
         known = dict(self._known(name, spec, snapshot))
         marks = await driven(marks_of(known.items(), self._label_of, [spec.name] if spec.name.text else []))
-        strays = strays_among(owned, marks, len(known))
+        # In a matrix a tenant may have several: then their number is no sign, unless nothing at all is remembered.
+        by_number = spec.is_single or not self._ledger.own(name).baselines
+        strays = strays_among(owned, marks, len(known), by_number=by_number)
         strays = [one for one in strays if one not in self._ledger.own(name).strays]
         if strays:
             strays = await self._without_those_who_left(name, owned, strays)
         own = self._ledger.own(name)
         if error := refusal(own, strays, self._ledger.now()):
             await self._note(name, strays)
-            raise error
+            if not self._circumstances.observes(name):
+                raise error
+            self._observer.told("would_hold", {**name._asdict(), "rule": "unknown", "tenants": len(strays)})
+            return
         if strays:
             after = msgspec.structs.replace(own, strays=(*own.strays, *strays))
             await self._ledger.write(SetChange(name, after), self._ledger.generation)
@@ -90,18 +105,26 @@ class Recognising:
             if given not in known and not spec.may_ask(given):
                 continue
             sight = self._circumstances.sight(name, given)
-            yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.sees(encoded))
+            yield from ((tenant, encoded) for tenant, encoded in baseline.released.items() if sight.may_see(encoded))
 
     async def _without_those_who_left(
         self, name: SetName, owned: Collection[Application], strays: Sequence[str]
     ) -> Sequence[str]:
-        """Leave out the Applications of tenants who were let go, which Argo CD has yet to delete."""
-        left: dict[str, bytes] = {}
+        """Leave out the Applications of tenants who were let go, which Argo CD has yet to delete.
+
+        One that was made since then is of somebody who came back, which a state that is older does not know.
+        """
+        left: dict[str, float] = {}
         for event in await self._ledger.events(EventQuery(name)):
-            left.update(dict.fromkeys(event.left, b"{}"))
-        names = {loss.application for loss in self._ledger.own(name).losses}
+            left.update(dict.fromkeys(event.left, event.at))
+        names = {loss.application: loss.at for loss in self._ledger.own(name).losses if loss.application}
         labels = Marks({self._label_of(tenant): tenant for tenant in left}, {}, names_are_known=False)
-        gone = {one.name for one in owned if one.name in names or labels.tenant_of(one) is not None}
+        gone: set[str] = set()
+        for one in owned:
+            tenant = labels.tenant_of(one)
+            when = max(names.get(one.name, 0.0), 0.0 if tenant is None else left[tenant])
+            if when and one.created <= when + _CLOCKS_DIFFER:
+                gone.add(one.name)
         return [one for one in strays if one not in gone]
 
     async def _note(self, name: SetName, strays: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ from dataclasses import astuple, dataclass
 
 from tenantry.core.application import Application
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Loss, SetName
-from tenantry.core.live import LiveName, LiveSet
+from tenantry.core.ledger import Baseline, Input, Loss, SetName
+from tenantry.core.live import LiveName, LiveSet, spec_of
+from tenantry.core.sight import Sight
 from tenantry.core.strays import strays_among
 from tenantry.core.template_names import NameTemplate
 from tenantry.core.whereabouts import Marks, marks_of
@@ -55,13 +56,22 @@ class Whereabouts:
         ledger: Ledger,
         label_of: Callable[[str], str],
         observer: Observer,
+        *,
+        sight: Callable[[SetName, Input], Sight],
+        is_here: Callable[[SetName], bool],
     ) -> None:
-        """Look at what the two follow, and at whom `ledger` knows."""
+        """Look at what the two follow, and at whom `ledger` knows.
+
+        `sight` tells who of an input's answer has an Application, and `is_here` whether an ApplicationSet is one of
+        this cluster: another one may have its namesake.
+        """
         self._following = following
         self.inventory = inventory
         self._ledger = ledger
         self._label_of = label_of
         self._observer = observer
+        self._sight = sight
+        self._is_here = is_here
         self._woken = asyncio.Event()
         self.served_deleting: dict[LiveName, frozenset[str]] = {}
         """By ApplicationSet: the tenants that are answered, and whose Application is being deleted."""
@@ -91,7 +101,9 @@ class Whereabouts:
             return None
         released = dict(self._released(live))
         marks = await driven(marks_of(released.items(), self._label_of, _templates(live)))
-        return len(strays_among(owned.values(), marks, len(released))) if released else None
+        if not released:
+            return None
+        return len(strays_among(owned.values(), marks, len(released), by_number=spec_of(live.plugins).is_single))
 
     @property
     def by_application_set(self) -> Mapping[str, States]:
@@ -110,7 +122,7 @@ class Whereabouts:
             return None
         found: list[TenantApplication] = []
         for live in sorted(self._following.live, key=lambda one: one.name):
-            known = [one for one in self._released(live) if one[0] == tenant]
+            known = [(tenant, one.released[tenant]) for _, _, one in self._baselines(live) if tenant in one.released]
             marks = await driven(marks_of(known or [(tenant, b"{}")], self._label_of, _templates(live)))
             found += [
                 TenantApplication(
@@ -122,11 +134,22 @@ class Whereabouts:
         return found
 
     def _released(self, live: LiveSet) -> Iterator[tuple[str, bytes]]:
-        """Give who is answered to an ApplicationSet, once for each input, whoever's it is."""
+        """Give who is answered to an ApplicationSet, and may have an Application, once for each input."""
+        for name, given, baseline in self._baselines(live):
+            sight = self._sight(name, given)
+            yield from (one for one in baseline.released.items() if sight.sees_all or sight.may_see(one[1]))
+
+    def _baselines(self, live: LiveSet) -> Iterator[tuple[SetName, Input, Baseline]]:
         for name, own in self._ledger.sets.items():
-            if name.application_set == live.name.application_set:
-                for baseline in own.baselines.values():
-                    yield from baseline.released.items()
+            if name.application_set == live.name.application_set and self._is_here(name):
+                yield from ((name, given, baseline) for given, baseline in own.baselines.items())
+
+    def _is_served(self, name: SetName, tenant: str) -> bool:
+        """Tell whether some answer to an ApplicationSet may give a tenant an Application."""
+        return any(
+            tenant in one.released and self._sight(name, given).may_see(one.released[tenant])
+            for given, one in self._ledger.own(name).baselines.items()
+        )
 
     async def listed(self) -> bool:
         """Wait, for as long as Argo CD waits for an answer, until Applications were listed, or could not be."""
@@ -150,6 +173,8 @@ class Whereabouts:
 
     def still_stands(self, name: SetName, loss: Loss) -> bool:
         """Tell whether an Application is there still, untouched, of a tenant who was let go."""
+        if not self._is_here(name):
+            return False
         label = self._label_of(loss.tenant)
         is_there = any(
             not one.is_being_deleted
@@ -157,7 +182,7 @@ class Whereabouts:
             if live.name.application_set == name.application_set and live.deletes
             for one in self.inventory.known_as(live, label, loss.application)
         )
-        return is_there and not any(loss.tenant in one.released for one in self._ledger.own(name).baselines.values())
+        return is_there and not self._is_served(name, loss.tenant)
 
     # --- deletions that nobody meant -------------------------------------------------------------------------------
 
@@ -178,6 +203,7 @@ class Whereabouts:
         lives = {live.name: live for live in self._following.live}
         for name in self.served_deleting.keys() - lives.keys():
             del self.served_deleting[name]
+            self._observer.told("deletion_ended", {**name._asdict(), "tenants": 0})
         for live in lives.values():
             owned = self.inventory.owned(live)
             if owned is not None:
@@ -207,11 +233,11 @@ class Whereabouts:
             self._note(live, EventKind.DELETION_ENDED, ended)
 
     def _note(self, live: LiveSet, kind: EventKind, tenants: frozenset[str]) -> None:
-        for name, own in self._ledger.sets.items():
-            if name.application_set == live.name.application_set:
-                theirs = tuple(sorted(one for one in tenants if any(one in b.released for b in own.baselines.values())))
-                if theirs:
-                    self._ledger.note(Event(self._ledger.now(), kind, *name, tenants=theirs))
+        for name in dict.fromkeys(name for name, _, _ in self._baselines(live)):
+            own = self._ledger.own(name)
+            theirs = tuple(sorted(one for one in tenants if any(one in b.released for b in own.baselines.values())))
+            if theirs:
+                self._ledger.note(Event(self._ledger.now(), kind, *name, tenants=theirs))
 
 
 def _templates(live: LiveSet) -> list[NameTemplate]:
