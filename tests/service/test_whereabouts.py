@@ -8,7 +8,7 @@ import pytest
 
 from tenantry.core.application import TENANT_LABEL, Application, application
 from tenantry.core.columns import Kind
-from tenantry.core.errors import ClusterDenied
+from tenantry.core.errors import ClusterDenied, StateUnreachable
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveName, LiveSet, live_set
@@ -19,6 +19,7 @@ from tenantry.service.specs import ClusterSpecs
 from tenantry.service.state import EventQuery
 from tenantry.service.whereabouts import States, Whereabouts
 from tests.builders import columns_of
+from tests.fakes import FakeStore
 from tests.guard.here import LIMITS, Here, policy
 from tests.guard.test_selectors import ACTIVE, named, plugin
 from tests.service.test_nudging import FakeCluster
@@ -201,6 +202,41 @@ async def test_an_application_of_an_answered_tenant_that_is_being_deleted_is_tol
     made.goes("T003")
     assert await made.deleting() == []
     assert made.here.seen.events.count("deletion_ended") == 1
+
+
+async def of_two_replicas() -> tuple[Here, Bed]:
+    """Return one that is asked, and one that looks at the Applications alone, on one ledger."""
+    made = await bed(store=FakeStore(is_shared=True))
+    asked = await made.here.restarted(name="other")
+    asked.reads_when_asked().read(rows(100), COLUMNS)
+    await asked.ask()
+    asked.read(rows(99), COLUMNS)
+    await asked.ask()
+    asked.settle(rows(99))
+    return asked, made
+
+
+async def test_whom_another_replica_let_go_raises_no_alarm_here() -> None:
+    asked, made = await of_two_replicas()
+    assert len(await asked.ask()) == 99
+
+    made.becomes("T099", is_being_deleted=True)
+
+    assert await made.deleting() == []
+
+
+async def test_while_the_state_cannot_be_read_nobody_can_tell_whom_another_replica_let_go() -> None:
+    asked, made = await of_two_replicas()
+    assert len(await asked.ask()) == 99
+    made.becomes("T099", is_being_deleted=True)
+    made.becomes("T001", is_being_deleted=True)
+
+    made.here.store.broken = StateUnreachable()
+    with pytest.raises(StateUnreachable):
+        await made.deleting()
+    made.here.store.broken = None
+
+    assert await made.deleting() == ["T001"]
 
 
 async def test_the_application_of_whom_the_selector_leaves_out_is_deleted_in_silence() -> None:

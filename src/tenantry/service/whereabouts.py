@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 
 from tenantry.core.application import Application
+from tenantry.core.errors import StateError
 from tenantry.core.history import Event, EventKind
 from tenantry.core.ledger import Baseline, Input, Loss, SetName
 from tenantry.core.live import LiveName, LiveSet, spec_of
@@ -193,21 +194,27 @@ class Whereabouts:
             self._woken.clear()
             try:
                 await self.look()
+            except StateError:
+                self._woken.set()  # Somebody else may have let them go.
             except Exception as error:  # noqa: BLE001 -- who is told of deletions is told with the next look
                 self._observer.failed(error)
             with suppress(TimeoutError):
                 await asyncio.sleep(_BREATH)
 
     async def look(self) -> None:
-        """Find out whose Application is being deleted though they are answered, and tell of what is new."""
+        """Find out whose Application is being deleted though they are answered, and tell of what is new.
+
+        Raises StateError while it cannot be known whom another process let go.
+        """
         lives = {live.name: live for live in self._following.live}
         for name in self.served_deleting.keys() - lives.keys():
             del self.served_deleting[name]
             self._observer.told("deletion_ended", {**name._asdict(), "tenants": 0})
-        for live in lives.values():
-            owned = self.inventory.owned(live)
-            if owned is not None:
-                self._tell(live, await self._deleted(live, owned))
+        found = {name: owned for name, live in lives.items() if (owned := self.inventory.owned(live)) is not None}
+        if any(one.is_being_deleted for owned in found.values() for one in owned.values()):
+            await self._ledger.confirm()
+        for name, owned in found.items():
+            self._tell(lives[name], await self._deleted(lives[name], owned))
 
     async def _deleted(self, live: LiveSet, owned: Mapping[str, Application]) -> frozenset[str]:
         if not any(one.is_being_deleted for one in owned.values()):
