@@ -64,6 +64,14 @@ def _unchanged(plan: Plan, off: Running, guarded: Mapping[str, Running]) -> Iter
             Bar(0.9, least=True) if what == "file" else None,
             f"{spread(with_guard)}/s, {spread(rates[0])}/s without",
         )
+    _, local, shared = rates
+    yield Figure(
+        f"{plan.tenants:,} tenants, gzip, unchanged: with a shared ledger (PostgreSQL) of with a local one (file)",
+        [theirs / ours for theirs, ours in zip(shared, local, strict=True)],
+        "x",
+        None,
+        f"{spread(shared)}/s, {spread(local)}/s with a local one",
+    )
 
 
 def _releases(plan: Plan, connection: Connection, off: Running, file: Running, server: Running) -> Iterator[Figure]:

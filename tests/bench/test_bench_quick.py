@@ -35,6 +35,7 @@ def test_the_quick_run_measures_every_row_of_the_table() -> None:
         "p99 of a small answer",
         "calls of one pass",
         "first call",
+        "with a shared ledger",
     ):
         assert what in told
     assert all(figure["value"] > 0 for figure in report["figures"])
