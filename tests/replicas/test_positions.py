@@ -13,6 +13,7 @@ from tests.builders import HERE
 from tests.fakes import FakeStore
 from tests.guard.here import Here
 from tests.guard.test_attacks import COLUMNS, ME, Rows, begun, rows
+from tests.guard.test_selectors import plugin
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +87,43 @@ async def test_what_repeats_the_last_answer_waits_for_nobody() -> None:
 
     assert len(await standby.ask()) == 100
     assert not standby.guarding.catching_up.is_behind
+
+
+async def test_what_repeats_the_last_answer_and_is_written_down_makes_it_nobody_elses() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    for lsn, status in ((2000, "v1"), (3000, "v2"), (4000, "v1")):
+        at(primary, lsn, rows(100, status=status))
+        await primary.ask()
+    primary.clock.pass_by(hours=2)
+    at(standby, 2500, rows(100, status="v1"), standby=True)
+    writes = len(primary.store.written)
+    assert (await standby.ask())["t000"]["status"] == "v1"
+    assert len(primary.store.written) == writes + 1  # that it is still asked for
+
+    at(standby, 3500, rows(100, status="v2"), standby=True)
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+
+async def test_an_edited_input_goes_back_behind_nothing_that_those_before_it_were_answered() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    for here in (primary, standby):
+        here.specs.put(plugin())
+        await here.ask()
+    at(primary, 2000, rows(100, status="v2"))
+    assert (await primary.ask())["t000"]["status"] == "v2"
+    primary.clock.pass_by(seconds=60)
+    primary.specs.put(plugin(region="eu"))
+
+    at(standby, 1500, rows(100, status="v1"), standby=True)
+    with pytest.raises(ReplicaBehind):
+        await standby.ask({"region": "eu"})
+
+    at(standby, 2000, rows(100, status="v2"), standby=True)
+    assert (await standby.ask({"region": "eu"}))["t000"]["status"] == "v2"
 
 
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Baseline, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
@@ -287,13 +287,24 @@ class Ledger:
             self._remember_change(change)
 
     def _remember_change(self, change: SetChange) -> None:
+        known = self.own(change.formerly or change.name).baselines
         if change.formerly is not None:
             del self._sets[change.formerly]
             for name, given in [one for one in self._learned if one[0] == change.formerly]:
                 self._learned[change.name, given] = self._learned.pop((name, given))
         for given in change.put.keys() | change.dropped.keys():
-            self._learned.pop((change.name, given), None)
+            self._learn(change.name, given, known.get(given), change.ledger.baselines.get(given))
         self._sets[change.name] = change.ledger
+
+    def _learn(self, name: SetName, given: Input, before: Baseline | None, after: Baseline | None) -> None:
+        """Note who answered an input last: by what changes nothing of the answer that is still who did before."""
+        if after is not None and before is not None and after.origin == before.origin:
+            return
+        if after is not None and after.edited and self.is_shared:
+            # What other inputs were answered, by whomever.
+            self._learned[name, given] = self._clock.monotonic()
+        else:
+            self._learned.pop((name, given), None)
 
     async def _stored(self, changes: Changes) -> None:
         try:
