@@ -60,6 +60,18 @@ class _Ticket:
         return self.guarding.is_good(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A request as it came."""
+
+    request: PluginRequest
+    began: float
+    """When, on the clock of reads."""
+
+    lets_go: bool = True
+    """Whether somebody may leave by it."""
+
+
 class Guarding:
     """Turns requests into answers that the guard has let through."""
 
@@ -136,36 +148,40 @@ class Guarding:
         """Return the answer; raises NotReady, RequestRefused, EditedInput, UnknownApplications or InvalidAnswer."""
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
-        began = self._clock.monotonic()
+        coming = _Coming(request, self._clock.monotonic())
         while True:
             try:
-                return await self._tried(name, request, began)
+                return await self._tried(name, coming)
             except ReplicaBehind:
-                if not await self.catching_up.read(tries.left) or not await tries.another():
+                if not coming.lets_go:
                     self.catching_up.refused(name, input_of(request))
                     raise
+                if not await self.catching_up.read(tries.left) or not await tries.another():
+                    # Who would leave stays until a read says so again: nobody else is to wait for that.
+                    coming = replace(coming, lets_go=False)
 
-    async def _tried(self, name: SetName, request: PluginRequest, began: float) -> Reply:
+    async def _tried(self, name: SetName, coming: _Coming) -> Reply:
         """Answer from the snapshot in use; raises ReplicaBehind where another process answered from a later one."""
         await self._ledger.confirm()
         snapshot = self._snapshots.fresh()
-        self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
-        await self._editing.look(name, input_of(request))
+        self._answering.question(coming.request, snapshot)  # What cannot be understood waits for nobody.
+        await self._editing.look(name, input_of(coming.request))
         of = self._keys.of(name)
         await of.lock.acquire()
-        return await self._under_lock(name, of, request, began)
+        return await self._under_lock(name, of, coming)
 
     @to_its_end
-    async def _under_lock(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
+    async def _under_lock(self, name: SetName, of: KnownSet, coming: _Coming) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            return await self._locked(name, of, request, began)
+            return await self._locked(name, of, coming)
         finally:
             of.lock.release()
 
     @while_moved
-    async def _locked(self, name: SetName, of: KnownSet, request: PluginRequest, began: float) -> Reply:
+    async def _locked(self, name: SetName, of: KnownSet, coming: _Coming) -> Reply:
         """Answer by what is known now."""
+        request = coming.request
         configuration = await self.replicas.admitted(self._snapshots.fresh().position.source)
         await self._upkeep.take_over(name)
         given = input_of(request)
@@ -178,7 +194,9 @@ class Guarding:
         await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
         if self._editing.is_preview(name, given):
             return Reply(await self._answering.of(question), NEVER_AGAIN)
-        return await self._answered(Request(of, key, question, read, began), configuration)
+        return await self._answered(
+            Request(of, key, question, read, coming.began, lets_go=coming.lets_go), configuration
+        )
 
     async def _answered(self, this: Request, configuration: str | None) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
