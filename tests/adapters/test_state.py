@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -137,6 +138,17 @@ async def test_a_store_says_that_it_is_new_until_it_was_written_to(place: Place)
     await store.write(Changes(2000.0, []), 0)
     store = await again(place, store)
     assert not (await store.load()).is_new
+
+
+async def test_where_several_share_a_state_the_time_is_that_of_its_server(database: Database) -> None:
+    """The clock of one machine may be a week ahead, by which every limit would begin anew."""
+    store = open_state(database.url(), PATIENCE, PATIENCE, lambda: 4_000_000_000.0)
+    for _ in range(2):
+        found = await store.load()
+
+        assert found.now == pytest.approx(time.time(), abs=60)
+        assert found.clock == found.whole.made == pytest.approx(time.time(), abs=60)
+    await store.close()
 
 
 async def test_everything_that_is_known_of_an_application_set_is_read_as_it_was_written(place: Place) -> None:

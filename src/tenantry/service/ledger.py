@@ -179,8 +179,10 @@ class Ledger:
         for source, origin in self._stands.items():
             self._stand(source, origin)
         self._source, self._failure, self._writes = None, None, found.writes
-        # A clock that was set back, or one that was ahead when it was written, must not bring a window back.
-        self._base = max(self._clock.now().timestamp(), found.clock, self.now() if self._base else 0.0)
+        # A clock that was set back, or one that was ahead when it was written, must not bring a window back; and one
+        # that is ahead on a single machine, or steps there, must not end the windows of all.
+        opened = self._clock.now().timestamp() if found.now is None else found.now
+        self._base = max(found.clock, self.now() if self._base else opened)
         self._began = self._clock.monotonic()
         return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
+import msgspec
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
@@ -243,17 +244,23 @@ class StateStore:
             yield connection
 
     def _remembered(self, connection: Connection) -> Remembered:
-        row = ledger_row(connection)
+        row, now = ledger_row(connection), self._moment(connection)
         if row is None:
             if not self._make or connection.execute(select(APPLICATION_SET.c.id).limit(1)).first():
                 raise StateDamaged
-            now = self._now()
-            whole = Whole(made=now)
-            connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=now, document=whole_document(whole)))
+            made = self._now() if now is None else now
+            whole = Whole(made=made)
+            connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=made, document=whole_document(whole)))
             self._numbers = Numbers()
-            return Remembered(0, now, whole, {}, is_new=True)
+            return Remembered(0, made, whole, {}, is_new=True, now=now)
         found, self._numbers = remembered(connection, row, None)
-        return found
+        return msgspec.structs.replace(found, now=now)
+
+    def _moment(self, connection: Connection) -> float | None:
+        """Return the time by the clock of a server, which all processes have in common; None without one."""
+        if not self._database.is_shared:
+            return None
+        return float(connection.execute(text(f"SELECT {self._database.clock}")).scalar_one())
 
     def _caught_up(self, connection: Connection, writes: int, sets: Mapping[SetName, SetLedger]) -> Remembered:
         row = ledger_row(connection)
