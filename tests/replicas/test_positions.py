@@ -361,6 +361,32 @@ async def test_after_a_restored_backup_whoever_still_has_what_was_before_answers
         await old.ask()
 
 
+async def test_whoever_waited_until_a_promoted_standby_had_come_as_far_takes_what_others_found() -> None:
+    """One replica starts anew when commits were lost by a failover, and the other one is there all the time."""
+    failed = replace(HERE, timeline=2, lsn=8_000_000, reached=8_000_000)
+    before = replace(HERE, lsn=9_000_000, reached=9_000_000)
+    one = await begun(100, store=FakeStore(is_shared=True), position=before)
+    other = await beside(one, before)
+    at(one, 9_000_100, rows(100))
+    await one.ask()
+    new = (await one.restarted(name="new", position=failed)).reads_when_asked()
+    new.read(rows(100, status="lost"), COLUMNS)
+    new.clock.pass_by(seconds=1)
+    assert (await new.ask())["t000"]["status"] == "lost"
+    other.read(rows(100, status="another"), COLUMNS)
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    other.position = replace(failed, lsn=9_100_000, reached=9_100_000)
+    other.clock.pass_by(seconds=1)
+    other.read(rows(99, status="later"), COLUMNS)
+
+    assert (await other.ask())["t000"]["status"] == "later"
+    other.clock.pass_by(seconds=61)
+    other.reads_when_asked().read(rows(99, status="later"), COLUMNS)
+    assert len(await other.ask()) == 99
+
+
 async def test_nobody_is_told_of_what_would_go_back() -> None:
     primary = await begun(100, store=FakeStore(is_shared=True))
     standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
