@@ -304,6 +304,25 @@ async def test_by_a_standby_nobody_goes_while_a_replica_of_the_primary_is_there(
     assert len(await standby.ask()) == 99
 
 
+async def test_by_a_standby_nobody_goes_before_it_has_what_a_primary_had_whose_replica_has_left() -> None:
+    """It may have found them back, and answered with them."""
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await two_settled(primary, standby)
+    at(primary, 9000, rows(100))
+    assert len(await primary.ask()) == 100
+    for here in (primary, standby):
+        await here.guarding.replicas._look()
+    await primary.guarding.replicas.leave()
+    await standby.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
+
+    at(standby, 9000, rows(99), standby=True)
+    assert len(await standby.ask()) == 99
+
+
 async def test_by_a_standby_nobody_goes_who_was_approved_and_nobody_else_waits_for_that() -> None:
     primary = (await begun(100, store=FakeStore(is_shared=True))).reads_when_asked()
     standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 from tenantry.core.asking import Decision, Read
 from tenantry.core.errors import NotReady, ReplicaBehind
 from tenantry.core.ledger import Input, SetName
-from tenantry.core.position import Position, ReleasedFrom
+from tenantry.core.position import Position, ReleasedFrom, latest
 from tenantry.service.circumstances import Request
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
@@ -33,6 +33,7 @@ class CatchingUp:
         self._watching = watching
         self._observer = observer
         self._behind: set[tuple[SetName, Input]] = set()
+        self._furthest: dict[str, ReleasedFrom] = {}
         self.read_now: ReadNow | None = None
         """Set by whoever reads."""
 
@@ -71,16 +72,24 @@ class CatchingUp:
             raise ReplicaBehind
         self._caught_up(name, given)
 
+    def heard(self, others: Collection[Replica]) -> None:
+        """Remember how far other processes have read, also for when they are not there any more."""
+        for one in others:
+            if one.position is not None:
+                known = self._furthest.get(one.position.source)
+                self._furthest[one.position.source] = latest([known, one.position]) or one.position
+
     def lets_go(self, position: Position, others: Collection[Replica]) -> bool:
         """Tell whether a read is proof that somebody is gone: of a standby it is none if others may have read later.
 
         Whoever reads the primary lets go in its place.
         """
-        return not position.standby or all(
-            one.position is None
-            or one.position.source != position.source
-            or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))
-            for one in others
+        if not position.standby:
+            return True
+        theirs = [one.position for one in others if one.position and one.position.source == position.source]
+        furthest = [*theirs, *filter(None, [self._furthest.get(position.source)])]
+        return all(one.standby for one in theirs) and all(
+            position.follows(one, self._watching.turns, after=True) for one in furthest
         )
 
     async def read(self, within: float) -> bool:

@@ -158,6 +158,7 @@ class Replicas:
         this = msgspec.structs.replace(self._this, configuration=configuration, position=position)
         known = await self._ledger.replicas(this)
         self._this, self._known, self._known_at = this, known, self._clock.monotonic()
+        self._catching_up.heard(self.others)
 
     def _later(self, configuration: str) -> Sequence[str]:
         """Return the configurations that followed one; none if it is the newest, or nobody has answered by it."""
