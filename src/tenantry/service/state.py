@@ -139,7 +139,7 @@ class LedgerStore(Protocol):
         ...
 
     async def writes(self) -> int:
-        """Return how often it was written to."""
+        """Return how often it was written to; -1 where that is as often as is known here, by other writes."""
         ...
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:

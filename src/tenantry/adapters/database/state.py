@@ -136,8 +136,13 @@ class StateStore:
         await self._aside(lambda: self._write(changes, writes), _MOST_STATEMENTS)
 
     async def writes(self) -> int:
-        """Return how often it was written to."""
-        return await self._aside(lambda: self._in_transaction(_writes), 1)
+        """Return how often it was written to; -1 where as often as is known, and not the same."""
+        return await self._aside(lambda: self._in_transaction(self._counted_writes), 1)
+
+    def _counted_writes(self, connection: Connection) -> int:
+        row = connection.execute(select(LEDGER.c.writes, LEDGER.c.stamp).where(LEDGER.c.id == ONE)).one()
+        numbers = self._numbers
+        return -1 if row.writes == numbers.writes and row.stamp != numbers.stamp else int(row.writes)
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet; None if one of this digest was counted less than `lately` seconds ago."""
@@ -251,7 +256,7 @@ class StateStore:
             made = self._now() if now is None else now
             whole = Whole(made=made)
             connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=made, document=whole_document(whole)))
-            self._numbers = Numbers()
+            self._numbers = Numbers(writes=0)
             return Remembered(0, made, whole, {}, is_new=True, now=now)
         found, self._numbers = remembered(connection, row, None)
         return msgspec.structs.replace(found, now=now)
@@ -278,10 +283,6 @@ class StateStore:
             self._database.begin(connection)
             write_changes(connection, self._database, changes, writes, numbers)
         self._numbers = numbers
-
-
-def _writes(connection: Connection) -> int:
-    return int(connection.execute(select(LEDGER.c.writes).where(LEDGER.c.id == ONE)).scalar_one())
 
 
 @contextmanager
