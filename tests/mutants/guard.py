@@ -223,6 +223,7 @@ FAULTS = (
     Fault("what others found of a timeline is never taken", WATCHING, "elif known is not None and known.turns > self._turns and", "elif False and", OF_REPLICAS),
     Fault("of standbys the slower one lets go", CATCHING_UP, "position.follows(one, self._watching.turns, after=True) for one in furthest", "True for one in furthest", OF_REPLICAS),
     Fault("how far whoever left had read is forgotten", CATCHING_UP, "for one in furthest", "for one in theirs", OF_REPLICAS),
+    Fault("a standby looks around for nobody", GUARDING, "if decision.dropped and position.standby:", "if False:", OF_REPLICAS),
     Fault("who is behind tells Argo CD", FORESEEING, "if not self.may_follow(name, key.input, snapshot.position, read):", "if False:", OF_REPLICAS),
     Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),
     Fault("what another one answered was answered here", MEMORY, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),

@@ -304,6 +304,18 @@ async def test_by_a_standby_nobody_goes_while_a_replica_of_the_primary_is_there(
     assert len(await standby.ask()) == 99
 
 
+async def test_by_a_standby_nobody_goes_once_a_replica_of_the_primary_has_begun_to_answer() -> None:
+    standby = (
+        await begun(100, store=FakeStore(is_shared=True), position=replace(HERE, standby=True))
+    ).reads_when_asked()
+    await two_settled(standby, standby)
+    await standby.guarding.replicas._look()
+    primary = await beside(standby, replace(HERE, lsn=9000, reached=9000))
+    assert len(await primary.ask()) == 100
+
+    assert len(await standby.ask()) == 100
+
+
 async def test_by_a_standby_nobody_goes_before_it_has_what_a_primary_had_whose_replica_has_left() -> None:
     """It may have found them back, and answered with them."""
     primary = await begun(100, store=FakeStore(is_shared=True))

@@ -117,6 +117,11 @@ class Replicas:
             raise OlderConfiguration
         return configuration
 
+    async def look_around(self) -> None:
+        """Find out who is there now, where anybody else may be; raises StateError."""
+        if self._ledger.is_shared:
+            await self._show(self._this.configuration)
+
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""
         if self._is_older and not self.is_newest(self._this.configuration):
