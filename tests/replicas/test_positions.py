@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tenantry.core.errors import ReadFailed, ReplicaBehind
+from tenantry.core.asking import input_digest
+from tenantry.core.errors import EditedInput, ReadFailed, ReplicaBehind
 from tenantry.core.guard import GuardMode
 from tenantry.core.position import Position, ReleasedFrom
 from tenantry.service.approving import Subject
@@ -124,6 +125,31 @@ async def test_an_edited_input_goes_back_behind_nothing_that_those_before_it_wer
 
     at(standby, 2000, rows(100, status="v2"), standby=True)
     assert (await standby.ask({"region": "eu"}))["t000"]["status"] == "v2"
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "gone"])
+async def test_a_new_input_that_was_approved_loses_nobody_by_a_standby_that_is_behind(*, is_there: bool) -> None:
+    """Those whom it lacks were answered to the inputs that it takes the place of."""
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    await standby.ask()
+    primary.clock.pass_by(hours=1)
+    at(primary, 2000, rows(102))
+    assert len(await primary.ask()) == 102
+    at(standby, 1500, rows(100), standby=True)
+    with pytest.raises(EditedInput):
+        await standby.ask({"region": "eu"})
+    digest = input_digest('{"region":"eu"}')
+    await primary.say.approve(Subject("prod", input=digest), ME)
+    if is_there:
+        await primary.guarding.replicas._look()
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask({"region": "eu"})
+
+    at(standby, 2000, rows(102), standby=True)
+    assert len(await standby.ask({"region": "eu"})) == 102
+    assert not standby.own().losses
 
 
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:

@@ -67,6 +67,10 @@ class CatchingUp:
         name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
         if changes(decision) and not self.may_follow(name, given, position, this.read):
             raise ReplicaBehind
+        # Whom a first answer costs their place was answered to the other inputs.
+        others = self._ledger.own(name).baselines if decision.lost else ()
+        if not all(self.may_follow(name, other, position, this.read) for other in others):
+            raise ReplicaBehind
         leaves = bool(decision.dropped or decision.lost)
         if leaves and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):
             raise ReplicaBehind

@@ -242,9 +242,10 @@ class Guarding:
         """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
         key, position = this.key, this.question.snapshot.position
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
-        if decision.dropped and position.standby:
+        leaves = decision.dropped or decision.lost
+        if leaves and position.standby:
             await self.replicas.look_around()
-        if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
+        if leaves and not self.catching_up.lets_go(position, self.replicas.others):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         self.catching_up.require(this, decision)
