@@ -418,6 +418,26 @@ async def test_after_a_restored_backup_whoever_still_has_what_was_before_answers
         await old.ask()
 
 
+async def test_where_standbys_alone_are_read_a_restored_backup_is_found_out_by_a_replica_of_the_primary() -> None:
+    before = replace(HERE, lsn=9_000_000, reached=9_000_000, standby=True)
+    restored = replace(HERE, timeline=2, lsn=2000, reached=2000, standby=True)
+    one = await begun(100, store=FakeStore(is_shared=True), position=before)
+
+    async def restarted(position: Position) -> Here:
+        here = await one.restarted(name=f"{position.standby} {one.clock.seconds}", position=position)
+        here.read(rows(99, status="restored"), COLUMNS)
+        here.clock.pass_by(seconds=1)
+        here.read(rows(99, status="restored"), COLUMNS)
+        return here
+
+    with pytest.raises(ReplicaBehind):
+        await (await restarted(restored)).ask()
+
+    assert (await (await restarted(replace(restored, standby=False))).ask())["t000"]["status"] == "restored"
+    assert (await (await restarted(restored)).ask())["t000"]["status"] == "restored"
+    assert (await restarted(restored)).held() == ["t099"]
+
+
 async def test_whoever_waited_until_a_promoted_standby_had_come_as_far_takes_what_others_found() -> None:
     """One replica starts anew when commits were lost by a failover, and the other one is there all the time."""
     failed = replace(HERE, timeline=2, lsn=8_000_000, reached=8_000_000)
