@@ -396,6 +396,21 @@ async def test_who_is_there_is_told_with_the_time_since_and_who_went_is_not(plac
     assert await store.writes() == found.writes
 
 
+async def test_who_was_seen_by_a_clock_that_was_set_back_since_is_not_there(database: Database) -> None:
+    store = open_state(database.url(), PATIENCE, PATIENCE, now)
+    await store.load()
+    for name, hours in (("a", 0), ("b", 1)):
+        await store.seen(Replica(name, "", ""))
+        database.execute(f"UPDATE tenantry.replica SET seen = seen + {hours} * 3600 WHERE id = '{name}'")
+    database.execute("UPDATE tenantry.replica SET seen = seen + 120 WHERE id = 'a'")
+
+    (found, this) = await store.seen(Replica("c", "", ""))
+
+    assert (found.id, this.id) == ("a", "c")
+    assert 100 < found.age < 140
+    await store.close()
+
+
 # --- a file --------------------------------------------------------------------------------------------------------
 
 
