@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -137,6 +138,17 @@ async def test_a_store_says_that_it_is_new_until_it_was_written_to(place: Place)
     await store.write(Changes(2000.0, []), 0)
     store = await again(place, store)
     assert not (await store.load()).is_new
+
+
+async def test_where_several_share_a_state_the_time_is_that_of_its_server(database: Database) -> None:
+    """The clock of one machine may be a week ahead, by which every limit would begin anew."""
+    store = open_state(database.url(), PATIENCE, PATIENCE, lambda: 4_000_000_000.0)
+    for _ in range(2):
+        found = await store.load()
+
+        assert found.now == pytest.approx(time.time(), abs=60)
+        assert found.clock == found.whole.made == pytest.approx(time.time(), abs=60)
+    await store.close()
 
 
 async def test_everything_that_is_known_of_an_application_set_is_read_as_it_was_written(place: Place) -> None:
@@ -289,7 +301,7 @@ async def test_of_what_another_wrote_only_what_changed_is_read(place: Place) -> 
 
     found = await one.catch_up(1, known)
     assert found.sets == {SET: after, OTHER: before}
-    assert found.sets[OTHER] is known[OTHER]
+    assert found.sets[OTHER] is known[OTHER] or other is one
     assert (found.writes, found.clock, found.configurations) == (2, 2, ("new",))
     await one.write(Changes(3, [SetChange(SET, before, {"b": {"y": b"2"}}, {"b": ["z"], "c": ["new"]})]), 2)
     assert (await other.load()).sets[SET].baselines["b"].released == {"y": b"2"}
@@ -382,6 +394,21 @@ async def test_who_is_there_is_told_with_the_time_since_and_who_went_is_not(plac
     assert all(0 <= one.age < 60 for one in both)
     assert [(one.id, one.configuration) for one in left] == [("b", "new")]
     assert (await store.counts()).writes == found.writes
+
+
+async def test_who_was_seen_by_a_clock_that_was_set_back_since_is_not_there(database: Database) -> None:
+    store = open_state(database.url(), PATIENCE, PATIENCE, now)
+    await store.load()
+    for name, hours in (("a", 0), ("b", 1)):
+        await store.seen(Replica(name, "", ""))
+        database.execute(f"UPDATE tenantry.replica SET seen = seen + {hours} * 3600 WHERE id = '{name}'")
+    database.execute("UPDATE tenantry.replica SET seen = seen + 120 WHERE id = 'a'")
+
+    (found, this) = await store.seen(Replica("c", "", ""))
+
+    assert (found.id, this.id) == ("a", "c")
+    assert 100 < found.age < 140
+    await store.close()
 
 
 # --- a file --------------------------------------------------------------------------------------------------------
@@ -697,8 +724,43 @@ async def test_a_state_of_the_version_before_is_taken_to_this_one(
     await store.close()
 
 
+@pytest.mark.parametrize("more", [0, 2], ids=["as many", "more"])
+async def test_where_a_server_lost_what_was_written_last_nobody_goes_by_it(more: int, database: Database) -> None:
+    """As by a failover to a standby that lacks it; others write then, as often or oftener."""
+    one, other = (open_state(database.url(), PATIENCE, PATIENCE, now) for _ in range(2))
+    await one.load()
+    before = of_inputs(a={"x": b"1"}, b={"x": b"1"})
+    await one.write(Changes(1, [SetChange(SET, before, {"a": {"x": b"1"}, "b": {"x": b"1"}})]), 0)
+    await other.load()
+    database.execute(
+        "CREATE SCHEMA kept; "
+        + "; ".join(f"CREATE TABLE kept.{table} AS TABLE tenantry.{table}" for table in ("ledger", "application_set"))
+        + "; CREATE TABLE kept.input AS TABLE tenantry.input; CREATE TABLE kept.released AS TABLE tenantry.released"
+    )
+    lost = of_inputs(a={"x": b"2"}, b={"x": b"1"})
+    await one.write(Changes(2, [SetChange(SET, lost, {"a": {"x": b"2"}})]), 1)
+    database.execute(
+        "TRUNCATE tenantry.ledger, tenantry.application_set, tenantry.input, tenantry.released; "
+        "INSERT INTO tenantry.ledger TABLE kept.ledger; "
+        "INSERT INTO tenantry.application_set TABLE kept.application_set; "
+        "INSERT INTO tenantry.input TABLE kept.input; INSERT INTO tenantry.released TABLE kept.released"
+    )
+    after = of_inputs(a={"x": b"1"}, b={"x": b"3"})
+    await other.write(Changes(2, [SetChange(SET, after, {"b": {"x": b"3"}})]), 1)
+    for number in range(more):
+        await other.write(Changes(3, [SetChange(OTHER, SetLedger())]), 2 + number)
+
+    assert (await one.counts()).writes != 2
+    with pytest.raises(StateMoved):
+        await one.write(Changes(4, [SetChange(SET, lost)]), 2)
+    assert (await one.catch_up(2, {SET: lost})).sets[SET] == after
+    assert (await one.counts()).writes == 2 + more
+    for store in (one, other):
+        await store.close()
+
+
 async def test_what_the_version_before_wrote_is_read_whole(database: Database) -> None:
-    """It leaves no number at what it changes, and knows nothing of where answers were read."""
+    """It leaves no stamp at what it changes, and knows nothing of where answers were read."""
     store, other = (open_state(database.url(), PATIENCE, PATIENCE, now) for _ in range(2))
     await store.load()
     before = of_inputs(a={"x": b"1"}, b={})
@@ -778,9 +840,14 @@ async def test_the_migrations_lead_to_the_very_tables_that_a_new_state_has(
 
 def undone(connection: Connection, of: str) -> None:
     """Leave the tables as the second migration made them."""
-    columns = [("ledger", "marked"), ("ledger", "unmarked"), ("application_set", "written"), ("input", "written")]
-    for table, column in [*columns, ("input", "origin")]:
-        connection.exec_driver_sql(f"ALTER TABLE {of}{table} DROP COLUMN {column}")
+    columns = {
+        "ledger": ("marked", "unmarked", "stamp"),
+        "application_set": ("written",),
+        "input": ("written", "origin"),
+    }
+    for table, names in columns.items():
+        for column in names:
+            connection.exec_driver_sql(f"ALTER TABLE {of}{table} DROP COLUMN {column}")
     for table in ("configuration", "replica", "migration"):
         connection.exec_driver_sql(f"DROP TABLE {of}{table}")
 

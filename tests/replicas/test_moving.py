@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,7 +11,7 @@ from tenantry.core.errors import StateMoved
 from tenantry.core.guard import RemovalLimit
 from tenantry.service.approving import Subject
 from tenantry.service.state import Changes
-from tests.fakes import FakeStore
+from tests.fakes import FakeClock, FakeStore
 from tests.guard.here import Here, policy
 from tests.guard.test_attacks import COLUMNS, ME, begun, rows
 
@@ -165,3 +165,38 @@ async def test_five_hundred_inputs_that_two_processes_answer_by_turns_are_all_an
     assert one.store.configurations == other.store.configurations
     await one.ledger.confirm()
     assert len(one.own("matrix").baselines) == 500
+
+
+class StepsAhead(FakeClock):
+    """The clock of another machine, which can be set."""
+
+    def __init__(self, beside: FakeClock) -> None:
+        super().__init__()
+        self._beside, self.ahead = beside, timedelta(0)
+
+    def monotonic(self) -> float:
+        return self._beside.monotonic()
+
+    def now(self) -> datetime:
+        return self._beside.now() + self.ahead
+
+
+async def test_a_clock_that_steps_ahead_on_one_machine_opens_a_window_to_nobody() -> None:
+    one = await begun(100, store=FakeStore(is_shared=True))
+    clock = StepsAhead(one.clock)
+    other = await Here(store=one.store, clock=clock, name="other").start()
+    other.read(rows(100), COLUMNS)
+    await other.ask()
+
+    async def gone(many: int) -> list[int]:
+        for _ in range(2):
+            for here in (other, one):
+                here.read(rows(many), COLUMNS)
+                await here.reads_when_asked().ask()
+            one.clock.pass_by(seconds=61)
+        return [len(await here.ask()) for here in (other, one)]
+
+    assert await gone(95) == [95, 95]
+    clock.ahead = timedelta(days=8)
+    await one.say.pin(Subject("prod", tenants=["t000"]), ME)
+    assert await gone(93) == [95, 95]

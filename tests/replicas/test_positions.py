@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from tenantry.core.errors import ReadFailed, ReplicaBehind
+from tenantry.core.asking import input_digest
+from tenantry.core.errors import EditedInput, ReadFailed, ReplicaBehind
+from tenantry.core.guard import GuardMode
 from tenantry.core.position import Position, ReleasedFrom
 from tenantry.service.approving import Subject
 from tests.builders import HERE
 from tests.fakes import FakeStore
-from tests.guard.here import Here
+from tests.guard.here import Here, policy
 from tests.guard.test_attacks import COLUMNS, ME, Rows, begun, rows
+from tests.guard.test_selectors import plugin
 
 pytestmark = pytest.mark.anyio
 
@@ -74,9 +78,7 @@ async def test_a_standby_that_is_behind_holds_nobody_who_is_new() -> None:
     standby.clock.pass_by(seconds=61)
     at(standby, 1600, rows(100), standby=True)
 
-    with pytest.raises(ReplicaBehind):
-        await standby.ask()
-
+    assert len(await standby.ask()) == 150
     assert not standby.own().holds
 
 
@@ -86,6 +88,68 @@ async def test_what_repeats_the_last_answer_waits_for_nobody() -> None:
 
     assert len(await standby.ask()) == 100
     assert not standby.guarding.catching_up.is_behind
+
+
+async def test_what_repeats_the_last_answer_and_is_written_down_makes_it_nobody_elses() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    for lsn, status in ((2000, "v1"), (3000, "v2"), (4000, "v1")):
+        at(primary, lsn, rows(100, status=status))
+        await primary.ask()
+    primary.clock.pass_by(hours=2)
+    at(standby, 2500, rows(100, status="v1"), standby=True)
+    writes = len(primary.store.written)
+    assert (await standby.ask())["t000"]["status"] == "v1"
+    assert len(primary.store.written) == writes + 1  # that it is still asked for
+
+    at(standby, 3500, rows(100, status="v2"), standby=True)
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+
+async def test_an_edited_input_goes_back_behind_nothing_that_those_before_it_were_answered() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    for here in (primary, standby):
+        here.specs.put(plugin())
+        await here.ask()
+    at(primary, 2000, rows(100, status="v2"))
+    assert (await primary.ask())["t000"]["status"] == "v2"
+    primary.clock.pass_by(seconds=60)
+    primary.specs.put(plugin(region="eu"))
+
+    at(standby, 1500, rows(100, status="v1"), standby=True)
+    with pytest.raises(ReplicaBehind):
+        await standby.ask({"region": "eu"})
+
+    at(standby, 2000, rows(100, status="v2"), standby=True)
+    assert (await standby.ask({"region": "eu"}))["t000"]["status"] == "v2"
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "gone"])
+async def test_a_new_input_that_was_approved_loses_nobody_by_a_standby_that_is_behind(*, is_there: bool) -> None:
+    """Those whom it lacks were answered to the inputs that it takes the place of."""
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
+    await standby.ask()
+    primary.clock.pass_by(hours=1)
+    at(primary, 2000, rows(102))
+    assert len(await primary.ask()) == 102
+    at(standby, 1500, rows(100), standby=True)
+    with pytest.raises(EditedInput):
+        await standby.ask({"region": "eu"})
+    digest = input_digest('{"region":"eu"}')
+    await primary.say.approve(Subject("prod", input=digest), ME)
+    if is_there:
+        await primary.guarding.replicas._look()
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask({"region": "eu"})
+
+    at(standby, 2000, rows(102), standby=True)
+    assert len(await standby.ask({"region": "eu"})) == 102
+    assert not standby.own().losses
 
 
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:
@@ -201,8 +265,7 @@ async def test_whoever_another_one_found_back_is_not_let_go_by_an_earlier_read()
     assert len(await other.ask()) == 100
     one.clock.pass_by(seconds=1)
 
-    with pytest.raises(ReplicaBehind):
-        await one.ask()
+    assert len(await one.ask()) == 100  # it cannot read now
 
     async def read_now() -> None:
         at(one, 9000, rows(100))
@@ -210,6 +273,28 @@ async def test_whoever_another_one_found_back_is_not_let_go_by_an_earlier_read()
     one.guarding.catching_up.read_now = read_now
     assert len(await one.ask()) == 100
     assert not one.own().losses
+
+
+async def test_where_a_read_takes_too_long_who_would_leave_stays_and_nobody_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tenantry.service.trying.PATIENCE", 0.05)
+    here = await begun(100, store=FakeStore(is_shared=True))
+
+    async def read_now() -> None:
+        await asyncio.sleep(10)
+
+    here.guarding.catching_up.read_now = read_now
+    here.read(rows(99), COLUMNS)
+    await here.ask()
+    here.clock.pass_by(seconds=61)
+    here.read([*rows(99), {"tenant": "new"}], COLUMNS)
+    here.clock.pass_by(seconds=1)
+
+    assert (await here.ask()).keys() >= {"t099", "new"}
+
+    here.reads_when_asked()
+    assert (await here.ask()).keys() & {"t099", "new"} == {"new"}
 
 
 async def test_whose_hold_another_one_ended_is_not_let_go_by_an_earlier_read() -> None:
@@ -245,6 +330,68 @@ async def test_by_a_standby_nobody_goes_while_a_replica_of_the_primary_is_there(
     assert len(await standby.ask()) == 99
 
 
+async def test_by_a_standby_nobody_goes_once_a_replica_of_the_primary_has_begun_to_answer() -> None:
+    standby = (
+        await begun(100, store=FakeStore(is_shared=True), position=replace(HERE, standby=True))
+    ).reads_when_asked()
+    await two_settled(standby, standby)
+    await standby.guarding.replicas._look()
+    primary = await beside(standby, replace(HERE, lsn=9000, reached=9000))
+    assert len(await primary.ask()) == 100
+
+    assert len(await standby.ask()) == 100
+
+
+async def test_by_a_standby_nobody_goes_before_it_has_what_a_primary_had_whose_replica_has_left() -> None:
+    """It may have found them back, and answered with them."""
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await two_settled(primary, standby)
+    at(primary, 9000, rows(100))
+    assert len(await primary.ask()) == 100
+    for here in (primary, standby):
+        await here.guarding.replicas._look()
+    await primary.guarding.replicas.leave()
+    await standby.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
+
+    at(standby, 9000, rows(99), standby=True)
+    assert len(await standby.ask()) == 99
+
+
+async def test_by_a_standby_nobody_goes_who_was_approved_and_nobody_else_waits_for_that() -> None:
+    primary = (await begun(100, store=FakeStore(is_shared=True))).reads_when_asked()
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await primary.say.freeze(None, ME)
+    await two_settled(primary, standby)
+    await primary.ask()
+    assert primary.held() == ["t099"]
+    await primary.say.unfreeze(None, ME)
+    await primary.say.approve(Subject("prod", tenants=["t099"]), ME)
+    for here in (primary, standby):
+        await here.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
+    assert len(await primary.ask()) == 99
+
+
+async def test_by_a_standby_nobody_goes_where_nobody_is_held_either() -> None:
+    observing = policy(GuardMode.OBSERVE)
+    primary = (await begun(100, store=FakeStore(is_shared=True), policy=observing)).reads_when_asked()
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    for here in (primary, standby):
+        at(here, 3000, rows(99), standby=here is standby)
+        await here.guarding.replicas._look()
+    await standby.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
+    assert len(await primary.ask()) == 99
+
+
 async def test_of_two_standbys_nobody_goes_by_the_slower_one() -> None:
     slow = (await begun(100, store=FakeStore(is_shared=True), position=replace(HERE, standby=True))).reads_when_asked()
     fast = (await beside(slow, replace(HERE, lsn=5000, standby=True))).reads_when_asked()
@@ -269,6 +416,52 @@ async def test_after_a_restored_backup_whoever_still_has_what_was_before_answers
 
     with pytest.raises(ReplicaBehind):
         await old.ask()
+
+
+async def test_where_standbys_alone_are_read_a_restored_backup_is_found_out_by_a_replica_of_the_primary() -> None:
+    before = replace(HERE, lsn=9_000_000, reached=9_000_000, standby=True)
+    restored = replace(HERE, timeline=2, lsn=2000, reached=2000, standby=True)
+    one = await begun(100, store=FakeStore(is_shared=True), position=before)
+
+    async def restarted(position: Position) -> Here:
+        here = await one.restarted(name=f"{position.standby} {one.clock.seconds}", position=position)
+        here.read(rows(99, status="restored"), COLUMNS)
+        here.clock.pass_by(seconds=1)
+        here.read(rows(99, status="restored"), COLUMNS)
+        return here
+
+    with pytest.raises(ReplicaBehind):
+        await (await restarted(restored)).ask()
+
+    assert (await (await restarted(replace(restored, standby=False))).ask())["t000"]["status"] == "restored"
+    assert (await (await restarted(restored)).ask())["t000"]["status"] == "restored"
+    assert (await restarted(restored)).held() == ["t099"]
+
+
+async def test_whoever_waited_until_a_promoted_standby_had_come_as_far_takes_what_others_found() -> None:
+    """One replica starts anew when commits were lost by a failover, and the other one is there all the time."""
+    failed = replace(HERE, timeline=2, lsn=8_000_000, reached=8_000_000)
+    before = replace(HERE, lsn=9_000_000, reached=9_000_000)
+    one = await begun(100, store=FakeStore(is_shared=True), position=before)
+    other = await beside(one, before)
+    at(one, 9_000_100, rows(100))
+    await one.ask()
+    new = (await one.restarted(name="new", position=failed)).reads_when_asked()
+    new.read(rows(100, status="lost"), COLUMNS)
+    new.clock.pass_by(seconds=1)
+    assert (await new.ask())["t000"]["status"] == "lost"
+    other.read(rows(100, status="another"), COLUMNS)
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    other.position = replace(failed, lsn=9_100_000, reached=9_100_000)
+    other.clock.pass_by(seconds=1)
+    other.read(rows(99, status="later"), COLUMNS)
+
+    assert (await other.ask())["t000"]["status"] == "later"
+    other.clock.pass_by(seconds=61)
+    other.reads_when_asked().read(rows(99, status="later"), COLUMNS)
+    assert len(await other.ask()) == 99
 
 
 async def test_nobody_is_told_of_what_would_go_back() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, LiteralString, Self
 
@@ -14,6 +15,8 @@ import psycopg
 import pytest
 
 from tenantry.adapters.database.postgresql import _REACHED
+from tenantry.adapters.database.state import open_state
+from tenantry.core.errors import StateUnreachable, StateUnwritable
 from tests.contract.cases import case
 from tests.support.postgres import Database, PostgresServer
 from tests.support.service import RunningService
@@ -21,6 +24,7 @@ from tests.support.standby import Standby
 from tests.support.waiting import eventually
 
 LAG = 5.0
+PATIENCE = timedelta(seconds=5)
 TENANTS = 20
 CHANGES = 60
 Serving = Callable[..., RunningService]
@@ -51,6 +55,38 @@ def tenants(own_postgres: PostgresServer) -> Database:
 def state(postgres: PostgresServer) -> Database:
     """Return an empty database, on a server that writes no log for the tenants' one."""
     return postgres.create_database("template1")
+
+
+def is_replayed(url: str) -> bool:
+    """Tell whether a standby has a state."""
+    try:
+        with psycopg.connect(url) as connection:
+            return connection.execute("SELECT writes FROM tenantry.ledger").fetchall() == [(0,)]
+    except psycopg.Error:
+        return False
+
+
+@pytest.mark.parametrize("standby", [0.0], indirect=True)
+@pytest.mark.anyio
+async def test_the_standby_of_a_state_tells_nobody_what_the_state_is(
+    own_postgres: PostgresServer, standby: Standby
+) -> None:
+    """It would be read long after others wrote to the primary, by which nothing is decided here any more."""
+    state = own_postgres.create_database("template1")
+    hosts = f"{state.url()}?host=127.0.0.1:{own_postgres.port}&host=127.0.0.1:{standby.port}"
+    stores = [open_state(f"{hosts}{more}", PATIENCE, PATIENCE, time.time) for more in ("", "&target_session_attrs=any")]
+    for store in stores:
+        await store.load()
+    eventually(lambda: is_replayed(standby.url(state)))
+    own_postgres.stop()
+
+    with pytest.raises(StateUnreachable):
+        await stores[0].counts()
+    with pytest.raises(StateUnwritable, match="standby"):
+        await stores[1].counts()
+
+    for store in stores:
+        await store.close()
 
 
 def replica(serving: Serving, url: str, state: Database) -> RunningService:

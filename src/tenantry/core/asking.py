@@ -77,6 +77,9 @@ class Asked:
     twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
 
+    lets_go: bool = True
+    """Whether what was read may be proof that somebody is gone."""
+
     anew: float = -math.inf
     """When it was read that somebody else had answered the ApplicationSet, on the clock of reads."""
 

@@ -104,20 +104,20 @@ class _Judgement:
         since = asked.absences.get(tenant)
         stays = tenant in asked.unreadable or tenant in self._own.pins
         if not stays and self._has_no_application(tenant):
-            if asked.doubtful:
+            if self._may_be_there:
                 self._kept.add(tenant)
             else:
                 self._leave(tenant, None)
             return
         if not stays:
             self._absences[tenant] = since or asked.read
-            if self._observes:
+            if self._observes and asked.lets_go:
                 self._wanting.append(tenant)
                 return
         self._kept.add(tenant)
         if self._is_across_lenses(tenant, since):
             self._hold((tenant,), Excess(Rule.LENS, _OTHER_LENS.format(difference(self._baseline.lens, asked.lens))))
-        elif asked.doubtful and not stays:
+        elif self._may_be_there and not stays:
             self._unsettled.append(tenant)
         elif not stays:
             self._judge_doubtless(tenant, since, replaced=replaced)
@@ -131,6 +131,11 @@ class _Judgement:
             and (asked.input, tenant) not in self._own.holds
             and not self._observes
         )
+
+    @property
+    def _may_be_there(self) -> bool:
+        """Whether any row that is missing may be there all the same."""
+        return self._asked.doubtful or not self._asked.lets_go
 
     @property
     def _observes(self) -> bool:

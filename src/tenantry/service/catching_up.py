@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection
 from tenantry.core.asking import Decision, Read
 from tenantry.core.errors import NotReady, ReplicaBehind
 from tenantry.core.ledger import Input, SetName
-from tenantry.core.position import Position, ReleasedFrom
+from tenantry.core.position import Position, ReleasedFrom, latest
 from tenantry.service.circumstances import Request
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Observer
@@ -37,6 +37,7 @@ class CatchingUp:
         self._behind: set[tuple[SetName, Input]] = set()
         self._heeding = asyncio.Lock()
         self._heeded = -math.inf
+        self._furthest: dict[str, ReleasedFrom] = {}
         self.read_now: ReadNow | None = None
         """Set by whoever reads."""
 
@@ -70,20 +71,33 @@ class CatchingUp:
         name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
         if changes(decision) and not self.may_follow(name, given, position, this.read):
             raise ReplicaBehind
-        if decision.dropped and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):
+        # Whom a first answer costs their place was answered to the other inputs.
+        others = self._ledger.own(name).baselines if decision.lost else ()
+        if not all(self.may_follow(name, other, position, this.read) for other in others):
+            raise ReplicaBehind
+        leaves = bool(decision.dropped or decision.lost)
+        if leaves and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):
             raise ReplicaBehind
         self._caught_up(name, given)
+
+    def heard(self, others: Collection[Replica]) -> None:
+        """Remember how far other processes have read, also for when they are not there any more."""
+        for one in others:
+            if one.position is not None:
+                known = self._furthest.get(one.position.source)
+                self._furthest[one.position.source] = latest([known, one.position]) or one.position
 
     def lets_go(self, position: Position, others: Collection[Replica]) -> bool:
         """Tell whether a read is proof that somebody is gone: of a standby it is none if others may have read later.
 
         Whoever reads the primary lets go in its place.
         """
-        return not position.standby or all(
-            one.position is None
-            or one.position.source != position.source
-            or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))
-            for one in others
+        if not position.standby:
+            return True
+        theirs = [one.position for one in others if one.position and one.position.source == position.source]
+        furthest = [*theirs, *filter(None, [self._furthest.get(position.source)])]
+        return all(one.standby for one in theirs) and all(
+            position.follows(one, self._watching.turns, after=True) for one in furthest
         )
 
     async def read(self, within: float) -> bool:

@@ -60,6 +60,21 @@ class _Ticket:
         return self.guarding.is_good(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A request as it came."""
+
+    request: PluginRequest
+    began: float
+    """When, on the clock of reads."""
+
+    lets_go: bool = True
+    """Whether somebody may leave by it."""
+
+    looked: bool = False
+    """Whether the cluster was asked for it."""
+
+
 class Guarding:
     """Turns requests into answers that the guard has let through."""
 
@@ -141,41 +156,41 @@ class Guarding:
         """
         self._ledger.require()
         name, tries = SetName(consumer, request.application_set), Tries()
-        began = self._clock.monotonic()
+        coming = _Coming(request, self._clock.monotonic())
         while True:
             try:
-                return await self._tried(name, request, began)
+                return await self._tried(name, coming)
             except ReplicaBehind:
-                if not await self.catching_up.read(tries.left) or not await tries.another():
+                if not coming.lets_go:
                     self.catching_up.refused(name, input_of(request))
                     raise
+                if not await self.catching_up.read(tries.left) or not await tries.another():
+                    # Who would leave stays until a read says so again: nobody else is to wait for that.
+                    coming = replace(coming, lets_go=False)
 
-    async def _tried(self, name: SetName, request: PluginRequest, began: float) -> Reply:
+    async def _tried(self, name: SetName, coming: _Coming) -> Reply:
         """Answer from the snapshot in use; raises ReplicaBehind where another process answered from a later one."""
         await self._ledger.confirm()
         await self.catching_up.heed()
         snapshot = self._snapshots.fresh()
-        self._answering.question(request, snapshot)  # What cannot be understood waits for nobody.
-        looked = await self._editing.look(name, input_of(request))
+        self._answering.question(coming.request, snapshot)  # What cannot be understood waits for nobody.
+        coming = replace(coming, looked=await self._editing.look(name, input_of(coming.request)))
         of = self._keys.of(name)
         await of.lock.acquire()
-        return await self._under_lock(name, of, request, began, looked=looked)
+        return await self._under_lock(name, of, coming)
 
     @to_its_end
-    async def _under_lock(
-        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
-    ) -> Reply:
+    async def _under_lock(self, name: SetName, of: KnownSet, coming: _Coming) -> Reply:
         """Answer, and give the lock of the ApplicationSet back."""
         try:
-            return await self._locked(name, of, request, began, looked=looked)
+            return await self._locked(name, of, coming)
         finally:
             of.lock.release()
 
     @while_moved
-    async def _locked(
-        self, name: SetName, of: KnownSet, request: PluginRequest, began: float, *, looked: bool
-    ) -> Reply:
-        """Answer by what is known now; `looked` tells whether the cluster was asked for this request."""
+    async def _locked(self, name: SetName, of: KnownSet, coming: _Coming) -> Reply:
+        """Answer by what is known now."""
+        request = coming.request
         configuration = await self.replicas.admitted(self._snapshots.fresh().position.source)
         await self._upkeep.take_over(name)
         given = input_of(request)
@@ -186,10 +201,12 @@ class Guarding:
         if not snapshot.complete and given not in self._ledger.own(name).baselines:
             raise last_good_unknown(snapshot)
         await self._recognising.require(name, of, snapshot, self.watching.origin(snapshot.position))
-        if self._editing.is_preview(name, given, looked=looked):
+        if self._editing.is_preview(name, given, looked=coming.looked):
             return Reply(await self._answering.of(question), NEVER_AGAIN)
         self._circumstances.require_fields(name, given, snapshot)
-        return await self._answered(Request(of, key, question, read, began), configuration)
+        return await self._answered(
+            Request(of, key, question, read, coming.began, lets_go=coming.lets_go), configuration
+        )
 
     async def _answered(self, this: Request, configuration: str | None) -> Reply:
         chosen = await driven(this.question.index.chosen(this.question.selection))
@@ -235,7 +252,10 @@ class Guarding:
         """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
         key, position = this.key, this.question.snapshot.position
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
-        if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
+        leaves = decision.dropped or decision.lost
+        if leaves and position.standby:
+            await self.replicas.look_around()
+        if leaves and not self.catching_up.lets_go(position, self.replicas.others):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         if self._circumstances.go_freely(this, decision):

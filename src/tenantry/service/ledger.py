@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Baseline, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
@@ -178,8 +178,10 @@ class Ledger:
         for source, origin in self._stands.items():
             self._stand(source, origin)
         self._source, self._failure, self._writes = None, None, found.writes
-        # A clock that was set back, or one that was ahead when it was written, must not bring a window back.
-        self._base = max(self._clock.now().timestamp(), found.clock, self.now() if self._base else 0.0)
+        # A clock that was set back, or one that was ahead when it was written, must not bring a window back; and one
+        # that is ahead on a single machine, or steps there, must not end the windows of all.
+        opened = self._clock.now().timestamp() if found.now is None else found.now
+        self._base = max(found.clock, self.now() if self._base else opened)
         self._began = self._clock.monotonic()
         return found
 
@@ -287,13 +289,24 @@ class Ledger:
             self._remember_change(change)
 
     def _remember_change(self, change: SetChange) -> None:
+        known = self.own(change.formerly or change.name).baselines
         if change.formerly is not None:
             del self._sets[change.formerly]
             for name, given in [one for one in self._learned if one[0] == change.formerly]:
                 self._learned[change.name, given] = self._learned.pop((name, given))
         for given in change.put.keys() | change.dropped.keys():
-            self._learned.pop((change.name, given), None)
+            self._learn(change.name, given, known.get(given), change.ledger.baselines.get(given))
         self._sets[change.name] = change.ledger
+
+    def _learn(self, name: SetName, given: Input, before: Baseline | None, after: Baseline | None) -> None:
+        """Note who answered an input last: by what changes nothing of the answer that is still who did before."""
+        if after is not None and before is not None and after.origin == before.origin:
+            return
+        if after is not None and after.edited and self.is_shared:
+            # What other inputs were answered, by whomever.
+            self._learned[name, given] = self._clock.monotonic()
+        else:
+            self._learned.pop((name, given), None)
 
     async def _stored(self, changes: Changes) -> None:
         try:

@@ -117,6 +117,11 @@ class Replicas:
             raise OlderConfiguration
         return configuration
 
+    async def look_around(self) -> None:
+        """Find out who is there now, where anybody else may be; raises StateError."""
+        if self._ledger.is_shared:
+            await self._show(self._this.configuration)
+
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""
         if self._is_older and not self.is_newest(self._this.configuration):
@@ -158,6 +163,7 @@ class Replicas:
         this = msgspec.structs.replace(self._this, configuration=configuration, position=position)
         known = await self._ledger.replicas(this)
         self._this, self._known, self._known_at = this, known, self._clock.monotonic()
+        self._catching_up.heard(self.others)
 
     def _later(self, configuration: str) -> Sequence[str]:
         """Return the configurations that followed one; none if it is the newest, or nobody has answered by it."""

@@ -55,6 +55,9 @@ class Remembered(msgspec.Struct, frozen=True):
     is_new: bool = False
     """Whether it was made just now: nothing is known of what was answered before."""
 
+    now: float | None = None
+    """The time by the clock that all who share the state have in common, as it was opened; None where there is none."""
+
 
 class SetChange(msgspec.Struct, frozen=True):
     """What changes about one ApplicationSet."""
@@ -144,7 +147,10 @@ class LedgerStore(Protocol):
         ...
 
     async def counts(self) -> Counted:
-        """Return how often it was written to, and how many nudges were counted."""
+        """Return how often it was written to, and how many nudges were counted.
+
+        -1 for the first where that is as often as is known here, by other writes.
+        """
         ...
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:

@@ -54,6 +54,9 @@ class Watching:
         self._causes: dict[int, str] = {}
         self._position: Position | None = None
         self._turns = 0
+        self._counted_at = 0
+        """The timeline for which the turns are known."""
+
         self._epochs: tuple[Epoch, ...] = ()
         self.identity: Callable[[SetName], Sequence[str]] = lambda _: policy.identity
         """Tells by which fields Applications of an ApplicationSet are named: set by whoever knows."""
@@ -176,10 +179,13 @@ class Watching:
             self._causes.pop(next(iter(self._causes)))
 
     def _stand_at(self, position: Position) -> None:
-        """Find out at the first read whether the source is at an earlier position than it was released from."""
+        """Find out at the first read whether the source is at an earlier position than it was released from.
+
+        Whoever comes to a later timeline by waiting until that had come as far takes what others found there.
+        """
+        known = self._ledger.origin_of(position.source)
         if self._position is None or self._position.source != position.source:
-            known = self._ledger.origin_of(position.source)
-            self._turns = known.turns if known else 0
+            self._turns, self._counted_at = known.turns if known else 0, position.timeline
             # A standby that is behind what was released says nothing of what became of its database: it is waited for.
             if known is not None and not position.standby:
                 earlier = Position(position.source, known.timeline, known.lsn, known.standby)
@@ -187,6 +193,8 @@ class Watching:
                     self._turns += 1
                     self._observer.told("source_went_back", {"reason": reason, "remedy": _LOOK})
                     self._ledger.note(Event(self._ledger.now(), EventKind.WENT_BACK, because=reason))
+        elif known is not None and known.turns > self._turns and self._counted_at < position.timeline == known.timeline:
+            self._turns, self._counted_at = known.turns, position.timeline
         self._position = position
         self._ledger.stand_at(position, self._turns)
 

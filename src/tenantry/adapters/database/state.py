@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
+import msgspec
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 
@@ -141,8 +142,13 @@ class StateStore:
         await self._aside(lambda: self._write(changes, writes), _MOST_STATEMENTS)
 
     async def counts(self) -> Counted:
-        """Return how often it was written to, and how many nudges were counted."""
-        return await self._aside(lambda: self._in_transaction(_counts), 1)
+        """Return how often it was written to, -1 where as often as is known and not the same; and how many nudges."""
+        return await self._aside(lambda: self._in_transaction(self._all_counted), 1)
+
+    def _all_counted(self, connection: Connection) -> Counted:
+        numbers, (writes, stamp, nudges) = self._numbers, connection.execute(_COUNTS).one()
+        is_another = writes == numbers.writes and stamp != numbers.stamp
+        return Counted(-1 if is_another else int(writes), int(nudges))
 
     async def nudge(self, name: LiveName, digest: str, now: float, lately: float) -> int | None:
         """Count a nudge of an ApplicationSet; None if one of this digest was counted less than `lately` seconds ago."""
@@ -260,17 +266,23 @@ class StateStore:
             yield connection
 
     def _remembered(self, connection: Connection) -> Remembered:
-        row = ledger_row(connection)
+        row, now = ledger_row(connection), self._moment(connection)
         if row is None:
             if not self._make or connection.execute(select(APPLICATION_SET.c.id).limit(1)).first():
                 raise StateDamaged
-            now = self._now()
-            whole = Whole(made=now)
-            connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=now, document=whole_document(whole)))
-            self._numbers = Numbers()
-            return Remembered(0, now, whole, {}, is_new=True)
+            made = self._now() if now is None else now
+            whole = Whole(made=made)
+            connection.execute(insert(LEDGER).values(id=ONE, writes=0, clock=made, document=whole_document(whole)))
+            self._numbers = Numbers(writes=0)
+            return Remembered(0, made, whole, {}, is_new=True, now=now)
         found, self._numbers = remembered(connection, row, None)
-        return found
+        return msgspec.structs.replace(found, now=now)
+
+    def _moment(self, connection: Connection) -> float | None:
+        """Return the time by the clock of a server, which all processes have in common; None without one."""
+        if not self._database.is_shared:
+            return None
+        return float(connection.execute(text(f"SELECT {self._database.clock}")).scalar_one())
 
     def _caught_up(self, connection: Connection, writes: int, sets: Mapping[SetName, SetLedger]) -> Remembered:
         row = ledger_row(connection)
@@ -291,12 +303,7 @@ class StateStore:
 
 
 _NUDGES = select(func.coalesce(func.sum(NUDGE.c.number), 0)).scalar_subquery()
-_COUNTS = select(LEDGER.c.writes, _NUDGES).where(LEDGER.c.id == ONE)
-
-
-def _counts(connection: Connection) -> Counted:
-    writes, nudges = connection.execute(_COUNTS).one()
-    return Counted(int(writes), int(nudges))
+_COUNTS = select(LEDGER.c.writes, LEDGER.c.stamp, _NUDGES).where(LEDGER.c.id == ONE)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class _InputRow:
     origin: ReleasedFrom | None
 
 
-LedgerRow: TypeAlias = Row[int, float, str, int, int]
+LedgerRow: TypeAlias = Row[int, float, str, int, int, int]
 
 
 def ledger_row(connection: Connection) -> LedgerRow | None:
@@ -61,7 +61,7 @@ def ledger_row(connection: Connection) -> LedgerRow | None:
     So what is read in several statements is of one moment; other readers are let in.
     """
     columns = LEDGER.c
-    wanted = select(columns.writes, columns.clock, columns.document, columns.marked, columns.unmarked)
+    wanted = select(columns.writes, columns.clock, columns.document, columns.marked, columns.unmarked, columns.stamp)
     return connection.execute(wanted.with_for_update(read=True)).one_or_none()
 
 
@@ -69,16 +69,17 @@ def remembered(connection: Connection, row: LedgerRow, known: Known | None) -> t
     """Return everything but the history, and by which numbers it is known; `known` is what need not be read again."""
     if not 0 <= row.clock < _LATEST:
         raise StateDamaged
-    if known is not None and not (row.marked == row.writes >= known.writes >= row.unmarked):
-        known = None  # A version before wrote, and left no mark at what it changed.
+    if known is not None and not (row.marked == row.writes >= known.writes == known.numbers.writes >= row.unmarked):
+        known = None  # A version before wrote, and left no stamp at what it changed; or the latest writes were lost.
     rows = connection.execute(
         select(APPLICATION_SET.c.id, APPLICATION_SET.c.consumer, APPLICATION_SET.c.name, APPLICATION_SET.c.written)
     ).all()
     names = {number: SetName(consumer, name) for number, consumer, name, _ in rows}
+    stamps = {number: written for number, _, _, written in rows}
     changed = {
         number
-        for number, _, _, written in rows
-        if known is None or written > known.writes or names[number] not in known.sets
+        for number, name in names.items()
+        if known is None or stamps[number] != known.numbers.stamps_of_sets.get(number) or name not in known.sets
     }
     everything = known is None
     inputs = _inputs(connection, changed, everything=everything)
@@ -107,7 +108,9 @@ def remembered(connection: Connection, row: LedgerRow, known: Known | None) -> t
     found_now = Remembered(
         row.writes, row.clock, whole_of(row.document), sets, _configurations(connection), is_new=not row.writes
     )
-    return found_now, _numbers(names, inputs, changed, known)
+    numbers = _numbers(names, inputs, changed, known)
+    numbers.writes, numbers.stamp, numbers.stamps_of_sets = row.writes, row.stamp, stamps
+    return found_now, numbers
 
 
 def _unchanged(known: Known | None, name: SetName) -> SetLedger:
@@ -118,7 +121,8 @@ def _unchanged(known: Known | None, name: SetName) -> SetLedger:
 
 def _is_to_be_read(one: _InputRow, name: SetName, known: Known) -> bool:
     own = known.sets.get(name)
-    return own is None or one.written > known.writes or one.text not in own.baselines
+    is_known = one.written == known.numbers.stamps_of_inputs.get(one.number)
+    return own is None or not is_known or one.text not in own.baselines
 
 
 def _inputs(connection: Connection, owners: Collection[int], *, everything: bool) -> list[_InputRow]:
@@ -163,7 +167,10 @@ def _numbers(
     by_owner = {number: dict(kept.get(number, {})) for number in names if number not in changed}
     for one in inputs:
         by_owner.setdefault(one.owner, {})[one.text] = one.number
-    return Numbers({name: number for number, name in names.items()}, by_owner)
+    there = {number for of in by_owner.values() for number in of.values()}
+    stamps = {} if known is None else {one: by for one, by in known.numbers.stamps_of_inputs.items() if one in there}
+    stamps.update((one.number, one.written) for one in inputs)
+    return Numbers({name: number for number, name in names.items()}, by_owner, {}, stamps)
 
 
 def events_of(connection: Connection, asked: EventQuery) -> list[Event]:

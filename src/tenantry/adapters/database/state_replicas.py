@@ -18,7 +18,7 @@ _SEEN = (
     "configuration = excluded.configuration, version = excluded.version, seen = excluded.seen, "
     "position = excluded.position"
 )
-_FORGET = "DELETE FROM {of}replica WHERE seen < {clock} - :lately AND id <> :id"
+_FORGET = "DELETE FROM {of}replica WHERE abs({clock} - seen) > :lately AND id <> :id"
 _LIST = "SELECT id, configuration, version, {clock} - seen, position FROM {of}replica ORDER BY id"
 _GONE = "DELETE FROM {of}replica WHERE id = :id"
 
@@ -38,7 +38,8 @@ class ReplicaTable:
         connection.execute(self._seen, {**values, "position": origin_document(replica.position)})
         connection.execute(self._forget, {"id": replica.id, "lately": _LATELY})
         return [
-            Replica(one, configuration, version, max(0.0, age), origin_of(position))
+            # The clock may have been set back since: who is there has been seen again by then.
+            Replica(one, configuration, version, abs(age), origin_of(position))
             for one, configuration, version, age, position in connection.execute(self._list)
         ]
 

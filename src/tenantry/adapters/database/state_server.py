@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL
 
 from tenantry.adapters.database.state_tables import SCHEMA
+from tenantry.core.errors import StateUnwritable
 
 _MIGRATIONS = 7166452021
 """The key of the advisory lock: whichever number, as long as it is always the same."""
@@ -58,6 +59,8 @@ class StateServer:
             "application_name": "tenantry-state",
             # libpq counts whole seconds and takes 1 for 2.
             "connect_timeout": str(max(2, math.ceil(connect.total_seconds()))),
+            # Of several hosts, the one that is the primary now.
+            **({"target_session_attrs": "read-write"} if "host" in url.query else {}),
         }
         self.engine = create_engine(
             url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query}),
@@ -83,16 +86,23 @@ class StateServer:
         """Do nothing: a server that is not there fails by itself."""
 
     def begin(self, connection: Connection) -> None:
-        """Bound what statements take, for this transaction alone: through a pooler nothing else holds."""
-        connection.execute(
+        """Bound what statements take, for this transaction alone: through a pooler nothing else holds.
+
+        Raises StateUnwritable where the server is a standby.
+        """
+        found = connection.execute(
             text(
-                "SELECT set_config('statement_timeout', :most, true), set_config('lock_timeout', :most, true), "
+                "SELECT pg_is_in_recovery(), set_config('statement_timeout', :most, true), "
+                "set_config('lock_timeout', :most, true), "
                 "set_config('idle_in_transaction_session_timeout', :most, true), "
                 "set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'local' "
                 "ELSE current_setting('synchronous_commit') END, true)"
             ),
             {"most": str(self._statement)},
         )
+        if found.one()[0]:
+            # Whatever it says was so a while ago, or is so no more.
+            raise StateUnwritable("The state database is a standby of the one that is written to.")
 
     def lock_migrations(self, connection: Connection) -> None:
         """Let one process at a time look whether there is something to migrate, and make the schema."""

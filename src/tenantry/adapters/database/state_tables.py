@@ -46,11 +46,13 @@ LEDGER = Table(
     Column("document", Text, nullable=False),
     Column("marked", BigInteger, nullable=False, server_default="0"),
     Column("unmarked", BigInteger, nullable=False, server_default="0"),
+    Column("stamp", BigInteger, nullable=False, server_default="0"),
 )
 """One row: how often was written, the latest time, and what is known of all ApplicationSets together.
 
-`marked` is the latest write that left its number with all that it changed, `unmarked` the latest before it that left
-none: versions up to `READABLE_BY` do not.
+`stamp` is a number by chance that each write leaves here and with all that it changed: where a server lost the latest
+writes, others come to have their numbers. `marked` is the latest write that left one, `unmarked` the latest before it
+that did not: versions up to `READABLE_BY` do not.
 """
 
 APPLICATION_SET = Table(
@@ -63,7 +65,7 @@ APPLICATION_SET = Table(
     Column("written", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("consumer", "name"),
 )
-"""`written` is the number of the write that changed it last."""
+"""`written` is the stamp of the write that changed it last."""
 
 INPUT = Table(
     "input",
@@ -75,7 +77,7 @@ INPUT = Table(
     Column("origin", Text),
     UniqueConstraint("application_set", "text"),
 )
-"""`written` is the number of the write that changed it last, `origin` where the rows were read by which it did."""
+"""`written` is the stamp of the write that changed it last, `origin` where the rows were read by which it did."""
 
 RELEASED = Table(
     "released",

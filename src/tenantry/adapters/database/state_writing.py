@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,15 +16,17 @@ from tenantry.core.history import Event
 from tenantry.core.ledger import Input, SetName
 from tenantry.service.state import Changes, SetChange
 
+_BITS = 62
 ONE = 1
 """The number of the ledger's only row."""
 
 _COUNT = (
     update(LEDGER)
-    .where(LEDGER.c.id == ONE, LEDGER.c.writes == bindparam("before"))
+    .where(LEDGER.c.id == ONE, LEDGER.c.writes == bindparam("before"), LEDGER.c.stamp == bindparam("known"))
     .values(
         writes=bindparam("after"),
         clock=bindparam("now"),
+        stamp=bindparam("anew"),
         marked=bindparam("after"),
         # Whoever wrote before without a mark is a version that knows of none: of its writes all is to be read.
         unmarked=case((LEDGER.c.marked == bindparam("before"), LEDGER.c.unmarked), else_=bindparam("before")),
@@ -80,23 +83,40 @@ class Parameters(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Numbers:
-    """By which numbers the tables know ApplicationSets and their inputs."""
+    """By which numbers the tables know ApplicationSets and their inputs, and by which stamps they were written last."""
 
     sets: dict[SetName, int] = field(default_factory=dict)
     inputs: dict[int, dict[Input, int]] = field(default_factory=dict)
+    stamps_of_sets: dict[int, int] = field(default_factory=dict)
+    stamps_of_inputs: dict[int, int] = field(default_factory=dict)
+    writes: int = -1
+    stamp: int = 0
+    """Of the last of so many writes."""
 
     def copy(self) -> Numbers:
         """Return one that can be changed, and thrown away where the transaction fails."""
-        return Numbers(dict(self.sets), {number: dict(of) for number, of in self.inputs.items()})
+        inputs = {number: dict(of) for number, of in self.inputs.items()}
+        stamps = dict(self.stamps_of_sets), dict(self.stamps_of_inputs)
+        return Numbers(dict(self.sets), inputs, *stamps, self.writes, self.stamp)
 
 
 def write_changes(
     connection: Connection, parameters: Parameters, changes: Changes, writes: int, numbers: Numbers
 ) -> None:
-    """Write all changes, and note new numbers; raises StateMoved unless it was written to `writes` times."""
-    values: dict[str, object] = {"before": writes, "after": writes + 1, "now": changes.at}
+    """Write all changes, and note new numbers; raises StateMoved unless it was written to `writes` times.
+
+    Those have to be the very writes that are known here.
+    """
+    known, numbers.writes, numbers.stamp = numbers.stamp, writes + 1, secrets.randbits(_BITS)
+    values: dict[str, object] = {
+        "before": writes,
+        "after": writes + 1,
+        "now": changes.at,
+        "known": known,
+        "anew": numbers.stamp,
+    }
     if changes.whole is None:
         counted = connection.execute(_COUNT, values)
     else:
@@ -104,7 +124,7 @@ def write_changes(
     if counted.rowcount != 1:
         raise StateMoved
     for change in changes.sets:
-        _write_set(connection, parameters, change, numbers, writes + 1)
+        _write_set(connection, parameters, change, numbers)
     if changes.configuration is not None:
         connection.execute(_FORMER_CONFIGURATION, {"known": changes.configuration})
         connection.execute(_NEWEST_CONFIGURATION, {"digest": changes.configuration, "number": writes + 1})
@@ -113,10 +133,11 @@ def write_changes(
         connection.execute(_NEW_EVENT, [_event_row(event) for event in changes.events])
 
 
-def _write_set(connection: Connection, parameters: Parameters, change: SetChange, numbers: Numbers, write: int) -> None:
-    number = _number_of(connection, change, numbers, write)
+def _write_set(connection: Connection, parameters: Parameters, change: SetChange, numbers: Numbers) -> None:
+    number, write = _number_of(connection, change, numbers), numbers.stamp
     inputs, baselines = numbers.inputs.setdefault(number, {}), change.ledger.baselines
-    changed = (change.put.keys() | change.dropped.keys()) & baselines.keys() & inputs.keys()
+    known = frozenset(inputs)
+    changed = (change.put.keys() | change.dropped.keys()) & baselines.keys() & known
     for given in baselines.keys() - inputs.keys():
         values = {"number": number, "given": given, "now": write, "whence": origin_document(baselines[given].origin)}
         inputs[given] = connection.execute(_NEW_INPUT, values).scalar_one()
@@ -128,15 +149,18 @@ def _write_set(connection: Connection, parameters: Parameters, change: SetChange
                 for given in sorted(changed)
             ],
         )
+    numbers.stamps_of_inputs.update((inputs[given], write) for given in (baselines.keys() - known) | changed)
     for given, tenants in change.dropped.items():
         parameters.drop(connection, inputs[given], list(tenants))
     for given, put in change.put.items():
         parameters.put(connection, inputs[given], put)
     for given in change.dropped.keys() - change.ledger.baselines.keys():
-        connection.execute(_NO_INPUT, {"number": inputs.pop(given)})
+        gone = inputs.pop(given)
+        connection.execute(_NO_INPUT, {"number": gone})
+        numbers.stamps_of_inputs.pop(gone, None)
 
 
-def _number_of(connection: Connection, change: SetChange, numbers: Numbers, write: int) -> int:
+def _number_of(connection: Connection, change: SetChange, numbers: Numbers) -> int:
     """Write the ApplicationSet's own row, and return its number."""
     name = change.name
     if change.formerly is not None:
@@ -147,13 +171,14 @@ def _number_of(connection: Connection, change: SetChange, numbers: Numbers, writ
         "whose": name.consumer,
         "called": name.application_set,
         "kept": set_document(change.ledger),
-        "now": write,
+        "now": numbers.stamp,
     }
     number = numbers.sets.get(name)
     if number is None:
         number = numbers.sets[name] = int(connection.execute(_NEW_SET, values).scalar_one())
     else:
         connection.execute(_SET, {**values, "number": number})
+    numbers.stamps_of_sets[number] = numbers.stamp
     return number
 
 
