@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import psycopg
 
 from tests.support.postgres import PASSWORD, Database, PostgresServer, binaries
 from tests.support.processes import end, free_port, server_user, start
@@ -51,6 +55,16 @@ class Standby:
     def url(self, database: Database) -> str:
         """Return the URL of a database of the primary, at the standby."""
         return database.url(port=self.port)
+
+    @contextlib.contextmanager
+    def held_still(self, database: Database) -> Iterator[None]:
+        """Apply nothing while this lasts: it is behind for as long as somebody takes to look."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+            try:
+                yield
+            finally:
+                connection.execute("SELECT pg_wal_replay_resume()")
 
     def stop(self) -> None:
         """Stop."""
