@@ -93,6 +93,9 @@ class FakeSpecs:
     def of(self, name: SetName) -> Spec | None:
         return None if self.is_down else self.sets.get(name)
 
+    def may_come(self, name: SetName) -> bool:
+        return False
+
     async def ready(self) -> None:
         return
 

@@ -230,6 +230,7 @@ FAULTS = (
     Fault("the number tells in a matrix", RECOGNISING, "spec.is_single or not self._ledger.own(name).baselines", "True", OF_CLUSTER),
     Fault("observing refuses", RECOGNISING, "if not self._circumstances.observes(name):", "if True:", OF_CLUSTER),
     Fault("who came back left", RECOGNISING, "if when and one.created <= when + _CLOCKS_DIFFER:", "if when:", OF_CLUSTER),
+    Fault("an unknown one is answered while the cluster is away", RECOGNISING, "if not is_known and self._circumstances.specs.may_come(name):", "if False:", OF_CLUSTER),
     Fault("an input that Argo CD fills in counts as known", LIVE, 'exact = "{{" not in text and', "exact =", OF_NUDGES),
     Fault("who is behind answers", CATCHING_UP, "if changes(decision) and not self.may_follow(", "if False and not self.may_follow(", OF_REPLICAS),
     Fault("who ends a hold changes nothing", CATCHING_UP, "return bool(decision.put or decision.dropped or decision.began or decision.ended)", "return bool(decision.put or decision.dropped)", OF_REPLICAS),

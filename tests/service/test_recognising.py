@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenantry.core.errors import NotListed, UnknownApplications
+from tenantry.core.errors import ClusterDenied, ClusterError, NotListed, UnknownApplications
 from tenantry.core.guard import GuardMode
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
@@ -104,6 +104,31 @@ async def test_before_the_first_list_of_applications_only_who_is_known_is_answer
     restarted.inventory.problems.clear()
     restarted.here.read(rows(50), COLUMNS)
     assert len(await restarted.here.ask()) == 50
+
+
+async def test_a_start_while_the_api_server_is_down_answers_only_who_is_known() -> None:
+    """The controller may be back before us, and deletes whom the first answer does not have."""
+    lost = await begun(50, 100)
+    lost.following._lost(ClusterError(), "argocd", is_first=True)
+    with pytest.raises(NotListed):
+        await lost.here.ask()
+    lost.here.clock.pass_by(minutes=11)
+    lost.here.read(rows(50), COLUMNS)
+    assert len(await lost.here.ask()) == 50, "as without access"
+
+    made = await begun(50, 50)
+    await made.here.ask_twice()
+    restarted = await again(made, 50)
+    restarted.following._lost(ClusterError(), "argocd", is_first=True)
+    restarted.here.read(rows(50), COLUMNS)
+    assert len(await restarted.here.ask()) == 50
+
+
+async def test_where_access_is_refused_nobody_waits_for_it() -> None:
+    made = await begun(50, 100)
+    made.following._lost(ClusterDenied(), "argocd", is_first=True)
+
+    assert len(await made.here.ask()) == 50
 
 
 async def test_an_older_copy_of_the_ledger_restored_with_the_data_costs_nobody() -> None:

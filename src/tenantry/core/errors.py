@@ -299,7 +299,7 @@ class NoSnapshot(NotReady):
 
 
 class NotListed(NotReady):
-    """The Applications in the cluster have not been listed yet, and nothing is known of this ApplicationSet."""
+    """The Applications in the cluster could not be listed yet, and nothing is known of this ApplicationSet."""
 
     remedy = "See whether the Kubernetes API server answers: `tenantry status`. Nothing is deleted meanwhile."
 

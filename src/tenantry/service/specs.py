@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from tenantry.core.errors import ClusterError
+from tenantry.core.errors import ClusterDenied, ClusterError
 from tenantry.core.ledger import SetName
 from tenantry.core.live import PluginUse, spec_of
 from tenantry.core.spec import Spec
@@ -23,6 +23,9 @@ Its view of the cluster is seconds old at most, where it works at all.
 
 _FIRST_LOOK, _LOOK = 5.0, 3.0
 """Seconds that a request may wait for the first list of ApplicationSets, and for another look at one of them."""
+
+_PATIENCE = 600.0
+"""Seconds after the start for which a cluster that cannot be reached may come back, with a controller that deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class Specs(Protocol):
 
     def of(self, name: SetName) -> Spec | None:
         """Return what an ApplicationSet is now; None where that cannot be seen."""
+        ...
+
+    def may_come(self, name: SetName) -> bool:
+        """Tell whether an ApplicationSet may be in the cluster, which cannot be seen yet, shortly after the start."""
         ...
 
     async def ready(self) -> None:
@@ -59,6 +66,9 @@ class _NoSpecs:
 
     def of(self, name: SetName) -> Spec | None:  # noqa: ARG002 -- the port
         return None
+
+    def may_come(self, name: SetName) -> bool:  # noqa: ARG002 -- the port
+        return False
 
     async def ready(self) -> None:
         return
@@ -102,6 +112,7 @@ class ClusterSpecs:
         """What has to be set before the first answer, or has taken too long: set more by whoever knows more."""
 
         self._since: dict[str, float] = {}
+        self._began = clock.monotonic()
         self._waited = False
         following.noticed = self._noticed
 
@@ -115,6 +126,19 @@ class ClusterSpecs:
         if not self.is_ours(name) or not self._following.is_whole:
             return None
         return self._known.get(name.application_set)
+
+    def may_come(self, name: SetName) -> bool:
+        """Tell whether an ApplicationSet may be in the cluster, which cannot be seen yet, shortly after the start.
+
+        Where access is refused, or the cluster cannot be reached for minutes, it is as without access.
+        """
+        problems = self._following.problems.values()
+        return (
+            self.is_ours(name)
+            and not self._following.is_whole
+            and not any(isinstance(problem, ClusterDenied) for problem in problems)
+            and self._clock.monotonic() - self._began < _PATIENCE
+        )
 
     def is_settled(self, name: SetName) -> bool:
         """Tell whether it has been what it is for longer than a controller takes to hear of it."""
