@@ -60,20 +60,40 @@ def test_while_nobody_can_be_answered_it_says_why_and_ends_with_1(serving: Servi
     assert "organization" in ended.stderr
 
 
-def test_a_cluster_that_cannot_be_reached_costs_nothing_but_nudges(
-    serving: Serving, database: Database, tmp_path: Path
-) -> None:
+def unreachable(tmp_path: Path) -> dict[str, str]:
+    """Return what gives access to a cluster that is not there."""
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(KUBECONFIG))
-    where = {"TENANTRY_KUBERNETES_KUBECONFIG": str(kubeconfig), "TENANTRY_KUBERNETES_NAMESPACES": "argocd,team-a"}
-    service = serving({**database.tutorial_environment(), "TENANTRY_GUARD_MODE": "hold", **where})
+    return {"TENANTRY_KUBERNETES_KUBECONFIG": str(kubeconfig), "TENANTRY_KUBERNETES_NAMESPACES": "argocd,team-a"}
 
-    assert service.ask().status == 200
+
+def test_a_cluster_that_cannot_be_reached_costs_who_is_known_nothing_but_nudges(
+    serving: Serving, database: Database, tmp_path: Path
+) -> None:
+    state = {"TENANTRY_STATE_URL": f"sqlite:///{tmp_path}/state.db", "TENANTRY_GUARD_MODE": "hold"}
+    before = serving({**database.tutorial_environment(), **state})
+    known = before.ask().body
+    before.stop()
+
+    service = serving({**database.tutorial_environment(), **state, **unreachable(tmp_path)})
+
+    assert service.ask().body == known
     found = status(service)
     assert [one["namespace"] for one in found["cluster"]] == ["argocd", "team-a"]
     assert all("cannot be reached" in one["problem"] or "not been listed" in one["problem"] for one in found["cluster"])
     assert b"tenantry_cluster_ok 0.0" in service.ask(path="/metrics", method="GET", body=b"").body
     assert service.stop() == 0
+
+
+def test_after_a_start_without_state_a_cluster_that_cannot_be_reached_is_waited_for(
+    serving: Serving, database: Database, tmp_path: Path
+) -> None:
+    service = serving({**database.tutorial_environment(), "TENANTRY_GUARD_MODE": "hold", **unreachable(tmp_path)})
+
+    reply = service.ask()
+
+    assert reply.status == 503
+    assert "nothing is known of this ApplicationSet" in reply.json()["message"]
 
 
 KUBECONFIG = {
