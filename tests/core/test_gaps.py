@@ -52,6 +52,13 @@ def test_a_selector_that_asks_for_something_else_is_a_gap(generator: Mapping[str
     assert told in gap
 
 
+def test_another_generator_beside_ours_is_a_gap_and_one_that_is_combined_with_it_is_none() -> None:
+    [gap] = gaps({"generators": [plugin(), {"list": {"elements": []}}]})
+    assert "has another generator" in gap
+
+    assert gaps({"generators": [plugin(), {"matrix": {"generators": [{"clusters": {}}, plugin()]}}]}) == []
+
+
 def test_a_name_of_which_everything_may_be_part_is_a_gap() -> None:
     [gap] = gaps(named("{{ toJson . | sha256sum }}"))
     assert "named by cannot be known" in gap

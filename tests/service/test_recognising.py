@@ -17,7 +17,7 @@ from tenantry.service.approving import Speaker, Subject
 from tenantry.service.state import EventQuery
 from tests.builders import HERE
 from tests.guard.here import Here, policy
-from tests.guard.test_selectors import ACTIVE, plugin
+from tests.guard.test_selectors import ACTIVE, named, plugin
 from tests.service.test_whereabouts import COLUMNS, NAMED, Bed, live, owned, rows
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +52,21 @@ async def test_a_lost_ledger_costs_nobody_who_has_an_application(*, labelled: bo
 
     with pytest.raises(UnknownApplications, match="owns 50 Applications"):
         await made.here.ask()
+
+
+async def test_applications_of_another_generator_cost_no_start_that_remembers_who_was_answered() -> None:
+    company = {**named(NAMED), "generators": [plugin(), {"list": {"elements": [{"tenant": "static"}]}}]}
+    seen = live_set({"metadata": {"name": "prod", "namespace": "argocd", "uid": "u1"}, "spec": company})
+    made = await begun(99, 99, seen)
+    assert len(await made.here.ask()) == 99
+
+    after = await again(made, 100, seen)  # The last one is the list's.
+    after.here.read(rows(99), COLUMNS)
+    assert len(await after.here.ask()) == 99
+
+    forgetful = await begun(99, 100, seen)
+    with pytest.raises(UnknownApplications, match="owns 1 Application "):
+        await forgetful.here.ask()
 
 
 async def test_names_that_only_argo_cd_can_make_are_compared_by_number() -> None:

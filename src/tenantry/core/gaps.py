@@ -28,6 +28,8 @@ def gaps_of(live: LiveSet, fields: Collection[str] | None) -> list[Gap]:
         )
         for name in unknown
     ]
+    if any(use.has_company for use in live.plugins):
+        found.append(Gap("It has another generator, whose Applications cannot be told from those of tenants.", _APART))
     for use in live.plugins if fields is not None else ():
         found += _of_selectors(use, fields or ())
     return list(dict.fromkeys(found))
@@ -53,6 +55,7 @@ def _is_among(key: str, fields: Collection[str]) -> bool:
 
 _REFUSED = "Argo CD refuses it, and makes no pass until it is corrected."
 _NAMES = "Name Applications by plain fields, such as tenantName, or list in guard.identity what the name is made of."
+_APART = "Give it an ApplicationSet of its own: then a state that is older than the Applications is noticed."
 _SELECT = (
     "Select in the input of the plugin generator instead (docs/reference/request.md): then the guard sees all of it."
 )

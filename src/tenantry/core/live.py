@@ -58,6 +58,9 @@ class PluginUse:
     is_only: bool = False
     """Whether the ApplicationSet has no other generator."""
 
+    has_company: bool = False
+    """Whether the ApplicationSet has a generator that asks no plugin, whose Applications are nobody's here."""
+
     identity: frozenset[str] | None = frozenset()
     """The dotted fields of its answers that names of Applications are made of; None where that cannot be known."""
 
@@ -124,6 +127,7 @@ def spec_of(uses: Sequence[PluginUse]) -> Spec:
         identity=tuple(sorted({field for use in uses for field in use.identity or ()})),
         name=uses[0].name if len({use.name for use in uses}) == 1 else NO_NAME,
         uids=tuple(sorted({use.of for use in uses if use.of})),
+        has_company=any(use.has_company for use in uses),
     )
 
 
@@ -144,6 +148,8 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
         plugins = tuple(replace(one, name=NO_NAME, identity=None) for one in plugins)
     if isinstance(generators, list) and len(generators) == 1 and "plugin" in _mapping(generators[0]):
         plugins = tuple(replace(one, is_only=True) for one in plugins)
+    if _is_in_company(generators, go_template=go_template):
+        plugins = tuple(replace(one, has_company=True) for one in plugins)
     return LiveSet(
         LiveName(str(metadata.get("namespace", "")), str(metadata.get("name", ""))),
         uid,
@@ -152,6 +158,12 @@ def live_set(document: Mapping[str, Any]) -> LiveSet:
         count if isinstance(count, int) else None,
         tuple(problems),
         deletes=_mapping(spec.get("syncPolicy")).get("applicationsSync") not in ("create-only", "create-update"),
+    )
+
+
+def _is_in_company(generators: object, *, go_template: bool) -> bool:
+    return isinstance(generators, list) and any(
+        next(_plugins([one], (), [], go_template=go_template), None) is None for one in generators
     )
 
 

@@ -56,6 +56,9 @@ class Spec(msgspec.Struct, frozen=True):
     uids: tuple[str, ...] = ()
     """By what the API server knows it from one of its name that was deleted."""
 
+    has_company: bool = False
+    """Whether it has generators that ask no plugin: it owns Applications that are no tenant's."""
+
     def is_another(self, before: Spec) -> bool:
         """Tell whether it was made anew since it was `before`, and not only edited."""
         return bool(before.uids) and not set(self.uids) & set(before.uids)

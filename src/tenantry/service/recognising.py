@@ -77,6 +77,8 @@ class Recognising:
         of.recognised = origin
 
     async def _compare(self, name: SetName, spec: Spec, owned: Collection[Application], snapshot: Snapshot) -> None:
+        if spec.has_company and self._ledger.own(name).baselines:
+            return  # What is nobody's is another generator's; and who was answered is remembered.
         known = dict(self._known(name, spec, snapshot))
         marks = await driven(marks_of(known.items(), self._label_of, [spec.name] if spec.name.text else []))
         # In a matrix a tenant may have several: then their number is no sign, unless nothing at all is remembered.
