@@ -168,7 +168,7 @@ FAULTS = (
     Fault("what settles is not looked at again", FORESEEING, "key.is_due = key.is_due or decision.settling", "pass", OF_NUDGES),
     Fault("a hold is told", FORESEEING, "if not (decision.put or decision.dropped):", "if not (decision.put or decision.dropped or decision.kept):", OF_NUDGES),
     Fault("allowEmpty of the live spec is not known", FORESEEING, "else allows_empty\n", "else False\n", OF_NUDGES),
-    Fault("the same value twice", MEMORY, "return await self._store.nudge(name, digest, ", "return 1 if await self._store.nudge(name, digest, ", OF_NUDGES)._replace(wrong="return (await self._store.nudge(name, digest, self.now(), 0.0)) and 1\n        return await self._store.nudge(name, digest, "),
+    Fault("the same value twice", NUDGING, 'await self._refreshed(name, f"{progress.digest}-{number}")', 'await self._refreshed(name, f"{progress.digest}-1")', OF_NUDGES),
     Fault("every change is told though nobody asked since", NUDGING, "return not any(max(one.asked, one.answered) > sent for one in differences)", "return False", OF_NUDGES),
     Fault("who does not ask is told as often as one looks", NUDGING, "progress.next = self._clock.monotonic() + wait", "progress.next = self._clock.monotonic() + 0 * wait", OF_NUDGES),
     Fault("who does not ask is never told again", NUDGING, "if progress.digest.startswith(_REFUSED):", "if True:", OF_NUDGES),
@@ -262,7 +262,7 @@ FAULTS = (
     Fault("limits are over one ApplicationSet where two processes cross", GUARDING, "of_all = bool(decision.dropped or decision.lost or decision.began or not own.baselines)", "of_all = False", OF_REPLICAS),
     Fault("what cannot be sent is kept from the others", NUDGING, "            with suppress(NotReady):  # It is tried again with the next nudge.\n                await self._give_back(name, progress)\n", "", OF_TELLING),
     Fault("what could not be given back is forgotten", NUDGING, "        await self._give_back(name, progress)\n        is_check", "        is_check", OF_TELLING),
-    Fault("what is left to another is sent for sure", NUDGING, "            progress.check = self._clock.monotonic() + backoff(progress.left)\n", "", OF_TELLING),
+    Fault("what is left to another is sent for sure", NUDGING, "            progress.check = self._clock.monotonic() + min(_LONGEST_CHECK, backoff(progress.left))\n", "", OF_TELLING),
     Fault("what is left to another is not sent within seconds", NUDGING, "_LATELY if progress.next <= now else _FIRST_REPEAT", "_LATELY", OF_TELLING),
     Fault("who asked in vain was told", NUDGING, ", now - progress.asked)", ", math.inf)", OF_TELLING),
     Fault("what another one answered was not asked for", NUDGING, "max(one.asked, one.answered) > sent", "one.asked > sent", OF_TELLING),
@@ -272,6 +272,7 @@ FAULTS = (
     Fault("who cannot read what another one told tries again and again", CATCHING_UP, "                    self._heeded = told\n", "", OF_TELLING),
     Fault("who told reads what it told", OTHERS, "        self._own += 1\n", "", OF_TELLING),
     Fault("what hangs is kept from the others", NUDGING, "async with asyncio.timeout(_LATELY):", "async with asyncio.timeout(None):", OF_TELLING),
+    Fault("a burst is told after each pass", NUDGING, "pace.last + _BURST * pace.gap > progress.since", "pace.last + pace.gap > progress.since", OF_NUDGES),
 )  # fmt: skip
 
 

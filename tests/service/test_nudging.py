@@ -318,6 +318,30 @@ async def test_of_many_changes_before_argo_cd_asks_one_is_told() -> None:
     assert await made.look() == []
 
 
+@case(45)
+async def test_of_a_second_of_changes_a_few_are_told_however_soon_argo_cd_asks() -> None:
+    made = await bed()
+    told = []
+    for number in range(100):
+        made.here.read([*rows(40), {**NEW, "plan": str(number)}])
+        told += await made.look()
+        made.here.clock.pass_by(seconds=0.01)
+        if number % 8 == 7:  # as long as a pass takes
+            await made.here.ask()
+
+    assert 3 <= len(told) <= 6
+
+
+async def test_changes_a_moment_apart_are_each_told_at_once() -> None:
+    made = await bed()
+    for number in range(30):
+        made.here.read([*rows(40), {**NEW, "plan": str(number)}])
+        assert await made.look() == ["prod"]
+        made.here.clock.pass_by(seconds=0.1)
+        await made.here.ask()
+        made.here.clock.pass_by(seconds=0.4)
+
+
 async def test_whoever_does_not_ask_is_told_again_more_and_more_rarely() -> None:
     made = await bed()
     made.here.read([*rows(40), NEW])

@@ -30,6 +30,9 @@ last as long as Argo CD's own poll."""
 _SHORTEST_GAP, _LONGEST_GAP = 0.05, 2.0
 """Seconds between two nudges of one ApplicationSet in a burst of changes: the first two, and those of a long one."""
 
+_BURST = 4
+"""Times that gap without a change after which a burst is over."""
+
 _LATELY = 5.0
 """Seconds in which the process that counted a nudge sends it, or nobody does."""
 
@@ -330,10 +333,13 @@ class Nudger:
         return min(_LATELY if progress.next <= now else _FIRST_REPEAT, now - progress.asked)
 
     def _keep_pace(self, name: LiveName, progress: Progress, began: float) -> None:
-        """Let the next nudge come later where this one had to wait for the one before, else at once."""
+        """Let the next nudge come later where this one came soon after the one before, else at once.
+
+        Soon is longer than that one had to wait: a change found after a pass is of the same burst.
+        """
         pace = self._paces.setdefault(name, _Pace())
-        waited = progress.sent is None and pace.last + pace.gap > progress.since
-        pace.gap = min(2 * pace.gap, _LONGEST_GAP) if waited else _SHORTEST_GAP
+        is_burst = progress.sent is None and pace.last + _BURST * pace.gap > progress.since
+        pace.gap = min(2 * pace.gap, _LONGEST_GAP) if is_burst else _SHORTEST_GAP
         pace.last = began
 
     def _failed(self, name: LiveName, progress: Progress, error: Exception) -> None:
