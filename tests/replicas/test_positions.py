@@ -141,8 +141,8 @@ async def test_a_new_input_that_was_approved_loses_nobody_by_a_standby_that_is_b
         await standby.ask({"region": "eu"})
     digest = input_digest('{"region":"eu"}')
     await primary.say.approve(Subject("prod", input=digest), ME)
-    if is_there:
-        await primary.guarding.replicas._look()
+    if not is_there:
+        await primary.guarding.replicas.leave()
 
     with pytest.raises(ReplicaBehind):
         await standby.ask({"region": "eu"})
