@@ -782,12 +782,15 @@ async def test_what_the_version_before_wrote_is_read_whole(database: Database) -
         await one.close()
 
 
+LATER = f"{int(HEAD) + 1:04}"
+
+
 @pytest.mark.parametrize(
     ("version", "migration", "error"),
     [
-        pytest.param("0003", "0004", None, id="that added to it"),
-        pytest.param("0004", "0004", StateTooNew, id="that changed it"),
-        pytest.param("0001", "0003", StateDamaged, id="that never was"),
+        pytest.param(HEAD, LATER, None, id="that added to it"),
+        pytest.param(LATER, LATER, StateTooNew, id="that changed it"),
+        pytest.param("0001", HEAD, StateDamaged, id="that never was"),
     ],
 )
 async def test_a_later_version_says_who_can_use_its_state(

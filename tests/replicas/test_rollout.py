@@ -18,8 +18,11 @@ from tests.support.service import TENANTRY, RunningService
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-BEFORE = "1d9b54fd3443eb9247fe1a3a1193bbf9cd41e4a8"
-"""The last commit that knew of no replicas: its state stands at migration 0002."""
+BEFORE = {
+    "that knows of no replicas": "1d9b54fd3443eb9247fe1a3a1193bbf9cd41e4a8",
+    "that knows of no stamps": "067f2c1d47d8e30dd0fe442cad11ac0478277f75",
+}
+"""The last commits whose states stand at the migrations 0002 and 0003."""
 
 Serving = Callable[..., RunningService]
 
@@ -112,10 +115,12 @@ def test_two_of_one_configuration_are_known_to_each_other_and_both_answer(
     assert [one["is_newest"] for one in status(both[0])["replicas"]] == [True, True]
 
 
-@pytest.fixture(scope="session")
-def version_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the source of the version before, out of the history of this repository."""
-    packed = subprocess.run(["git", "archive", BEFORE, "src"], cwd=ROOT, capture_output=True, check=False)
+@pytest.fixture(scope="session", params=list(BEFORE))
+def version_before(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return the source of a version before, out of the history of this repository."""
+    packed = subprocess.run(
+        ["git", "archive", BEFORE[request.param], "src"], cwd=ROOT, capture_output=True, check=False
+    )
     if packed.returncode:
         pytest.skip("the history of the repository is not there")
     folder = tmp_path_factory.mktemp("before")

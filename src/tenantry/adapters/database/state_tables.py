@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The latest migration: a database that stands there needs no Alembic."""
 
 READABLE_BY = "0002"

@@ -16,7 +16,7 @@ def upgrade() -> None:
     """Add the columns and make the tables."""
     schema = context.config.attributes["schema"]
     for table, names in {
-        "ledger": ("marked", "unmarked", "stamp"),
+        "ledger": ("marked", "unmarked"),
         "application_set": ("written",),
         "input": ("written",),
     }.items():
