@@ -782,6 +782,29 @@ async def test_what_the_version_before_wrote_is_read_whole(database: Database) -
         await one.close()
 
 
+async def test_whoever_reads_the_history_leaves_room_for_answers(database: Database) -> None:
+    store = open_state(database.url(), PATIENCE, PATIENCE, now)
+    await store.load()
+    with database.server.connect(database.name) as connection, connection.transaction():
+        connection.execute("LOCK TABLE tenantry.event IN ACCESS EXCLUSIVE MODE")
+        looks = [asyncio.create_task(store.events(EventQuery(SET))) for _ in range(16)]
+        await eventually_waiting(database)
+
+        assert (await store.counts()).writes == 0
+
+    assert await asyncio.gather(*looks) == [[]] * 16
+    await store.close()
+
+
+async def eventually_waiting(database: Database) -> None:
+    """Wait until somebody waits for a lock."""
+    query = (
+        "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+    )
+    while not await asyncio.to_thread(database.execute, query):
+        await asyncio.sleep(0.01)
+
+
 LATER = f"{int(HEAD) + 1:04}"
 
 

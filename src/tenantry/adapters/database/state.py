@@ -114,6 +114,9 @@ class StateStore:
         self._database = database
         self._now = now
         self._threads = ThreadPoolExecutor(database.at_once, thread_name_prefix="state")
+        self._history = asyncio.Semaphore(1)
+        """Whoever reads or forgets the history, which may be long, leaves the other threads to answers."""
+
         of = f"{database.schema}." if database.schema else ""
         self._nudge = text(_NUDGE.format(of=of))
         self._give_back = text(_GIVE_BACK.format(of=of))
@@ -197,16 +200,20 @@ class StateStore:
 
     async def events(self, asked: EventQuery) -> Sequence[Event]:
         """Return a part of the history, in its order."""
-        return await self._aside(lambda: self._in_transaction(lambda connection: events_of(connection, asked)), _LONG)
+        async with self._history:
+            return await self._aside(
+                lambda: self._in_transaction(lambda connection: events_of(connection, asked)), _LONG
+            )
 
     async def forget(self, before: float) -> None:
         """Forget the history before a moment."""
-        await self._aside(
-            lambda: self._in_transaction(
-                lambda connection: connection.execute(delete(EVENT).where(EVENT.c.at < before))
-            ),
-            _LONG,
-        )
+        async with self._history:
+            await self._aside(
+                lambda: self._in_transaction(
+                    lambda connection: connection.execute(delete(EVENT).where(EVENT.c.at < before))
+                ),
+                _LONG,
+            )
 
     async def close(self) -> None:
         """Give back all that is held."""
