@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Baseline, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
@@ -58,6 +58,9 @@ class Ledger:
         self._source: SourceLedger | None = None
         self.still_stands: Callable[[SetName, Loss], bool] = lambda _, __: False
         """Tells whether the Application of who was let go is there still: set by whoever can see it."""
+
+        self.answered_elsewhere: Callable[[SetName, Input, Baseline, Baseline], None] = lambda *_: None
+        """Hears what an input had been answered, and what another process answered it since: set by whoever counts."""
 
         self._writes = -1
         self._base = self._began = 0.0
@@ -195,6 +198,8 @@ class Ledger:
             known = before.baselines.get(given)
             if known is None or one.origin != known.origin or one.released != known.released:
                 self._learned[name, given] = self._anew[name] = now
+                if known is not None:
+                    self.answered_elsewhere(name, given, known, one)
         if before.baselines.keys() - after.baselines.keys():
             self._anew[name] = now
 
