@@ -1,20 +1,25 @@
-"""What a replica knew before another one answered: nobody goes by it."""
+"""What a replica knew before another one answered: nobody goes by it, and no new input is answered by it."""
 
 from __future__ import annotations
 
 import pytest
 
+from tenantry.core.asking import input_digest
 from tenantry.core.columns import Kind
+from tenantry.core.errors import ReplicaBehind
 from tenantry.service.approving import Subject
 from tests.builders import columns_of
 from tests.fakes import FakeStore
 from tests.guard.here import Here, policy
+from tests.guard.requests import text_of
 from tests.guard.test_attacks import ME, Rows
 from tests.guard.test_attacks import rows as rows_of_a_table
+from tests.guard.test_selectors import plugin
 
 pytestmark = pytest.mark.anyio
 
 COLUMNS = columns_of(tenant=Kind.TEXT, status=Kind.TEXT, region=Kind.TEXT, subdomain=Kind.TEXT)
+ACTIVE = {"status": "active"}
 
 
 def rows(number: int, **last: object) -> Rows:
@@ -40,6 +45,9 @@ def read(now: Rows, *processes: Here) -> None:
         here.clock.pass_by(seconds=1)
         here.read(now, COLUMNS)
     processes[0].clock.pass_by(seconds=1)
+
+
+# --- since when somebody is missing --------------------------------------------------------------------------------
 
 
 async def test_who_was_answered_under_another_name_by_another_one_is_not_missing_since_before() -> None:
@@ -82,3 +90,51 @@ async def test_who_left_and_came_back_by_another_one_is_not_missing_since_before
     one.clock.pass_by(seconds=61)
     read(rows(99), one)
     assert len(await one.ask()) == 99
+
+
+# --- new inputs ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_input_is_not_answered_by_what_was_before_the_answers_to_others() -> None:
+    one, other = await two()
+    read(rows(101), one)
+    await one.ask()
+    other.guarding.catching_up.read_now = None
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask(ACTIVE)
+
+    read(rows(101), other)
+    assert len(await other.ask(ACTIVE)) == 101
+
+
+async def test_an_approved_input_costs_nobody_whom_another_one_found_back() -> None:
+    one, other = await two()
+    await one.say.approve(Subject("prod", input=input_digest(text_of(ACTIVE))), ME)
+    read(rows(99), one, other)
+    read(rows(100), one)
+    assert len(await one.ask()) == 100
+    other.guarding.catching_up.read_now = None
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask(ACTIVE)
+
+    assert not other.own().losses
+
+
+async def test_an_edited_input_is_not_answered_by_what_was_before_the_answers_to_the_one_before() -> None:
+    one, other = await two()
+    one.specs.put(plugin())
+    other.guarding.look_by(one.specs)
+    for here in (one, other):
+        await here.ask()
+    read(rows(100, region="us"), one)
+    assert (await one.ask())["t099"]["region"] == "us"
+    one.specs.put(plugin(**ACTIVE))
+    other.guarding.catching_up.read_now = None
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask(ACTIVE)
+
+    read(rows(100, region="us"), other)
+    assert (await other.ask(ACTIVE))["t099"]["region"] == "us"

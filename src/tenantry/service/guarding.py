@@ -224,8 +224,9 @@ class Guarding:
     async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
         """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
         key, position = this.key, this.question.snapshot.position
+        self.catching_up.require_to_be_new(this)
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
-        if decision.dropped and not self.catching_up.lets_go(position, self.replicas.others):
+        if (decision.dropped or decision.lost) and not self.catching_up.lets_go(position, self.replicas.others):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         self.catching_up.require(this, decision)
