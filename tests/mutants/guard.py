@@ -26,7 +26,7 @@ OF_CLUSTER = (
     *(f"tests/service/test_{which}.py" for which in ("specs", "recognising", "whereabouts")),
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
-OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations"))
+OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations", "out_of_date"))
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
@@ -58,6 +58,7 @@ SIGHT, SPEC, SPECS, EDITING, EDITED = "core/sight", "core/spec", "service/specs"
 UPKEEP, COUNTING = "service/upkeep", "service/counting"
 STRAYS, RECOGNISING, WHEREABOUTS, ASKING = "core/strays", "service/recognising", "service/whereabouts", "core/asking"
 CATCHING_UP, REPLICAS, POSITION, TRYING = "service/catching_up", "service/replicas", "core/position", "service/trying"
+ELSEWHERE = "service/elsewhere"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -94,7 +95,7 @@ FAULTS = (
     Fault("another name is no removal", DECISION, "replaced = after is not None and asked.is_lost(", "replaced = False and asked.is_lost("),
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
     Fault("a slower process lets go who is back", DECISION, "        if read.began < self._asked.anew:\n            return False\n", "", OF_SERVICE),
-    Fault("who others answered otherwise holds up everybody", MEMORY, "if known is None or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
+    Fault("who others answered otherwise holds up everybody", ELSEWHERE, "if known is None or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
     Fault("an approved input waits for a limit that it does not touch", FIRST, "elif by_rows and (against :=", "elif (against :=", OF_SERVICE),
     Fault("a ticket outlives what another process released", GUARDING, "            version,\n            seen,\n", "            version,\n            self._ledger.generation,\n", OF_SERVICE),
     Fault("who is pinned loses leaves of JSON", CIRCUMSTANCES, " | (released.keys() & own.pins.keys())", "", OF_SERVICE),
@@ -218,7 +219,12 @@ FAULTS = (
     Fault("of standbys the slower one lets go", CATCHING_UP, "or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))", "or one.position.standby", OF_REPLICAS),
     Fault("who is behind tells Argo CD", FORESEEING, "if not self.may_follow(name, key.input, snapshot.position, read):", "if False:", OF_REPLICAS),
     Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),
-    Fault("what another one answered was answered here", MEMORY, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
+    Fault("what another one answered was answered here", ELSEWHERE, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
+    Fault("who repeats what another one answered has answered it", ELSEWHERE, "or one is None or one.origin is not known.origin:", "or one is None or True:", OF_REPLICAS),
+    Fault("what was answered before an edit was answered here", ELSEWHERE, "if one is not None and one.edited and name in self._anew:", "if False:", OF_REPLICAS),
+    Fault("who was answered otherwise elsewhere is missing since before", KEYS, "key.absences = still_missing(key.absences, before.released, after.released)", "pass", OF_REPLICAS),
+    Fault("a new input is answered by an old read", GUARDING, "        self.catching_up.require_to_be_new(this)\n", "", OF_REPLICAS),
+    Fault("whom a new input costs needs no read of its own", CATCHING_UP, "if (decision.dropped or decision.lost) and", "if decision.dropped and", OF_REPLICAS),
     Fault("a standby behind at its start is a restored backup", WATCHING, "if known is not None and not position.standby:", "if known is not None:", OF_REPLICAS),
     Fault("where a source stands goes back with its standby", MEMORY, "if known is None or _progress(known) < _progress(origin):", "if True:", OF_REPLICAS),
     Fault("a standby is never behind", POSITION, "            return self.lsn >= released.reached\n        if released.standby", "            return True\n        if released.standby", OF_REPLICAS),

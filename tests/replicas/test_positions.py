@@ -88,6 +88,23 @@ async def test_what_repeats_the_last_answer_waits_for_nobody() -> None:
     assert not standby.guarding.catching_up.is_behind
 
 
+async def test_who_writes_that_it_repeats_the_last_answer_may_change_it_no_more_than_before() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=900, standby=True))
+    at(primary, 2000, rows(101))
+    await primary.ask()
+    at(standby, 1500, rows(100), standby=True)
+    standby.clock.pass_by(hours=2)
+    written = len(standby.store.written)
+    assert len(await standby.ask()) == 101
+    assert len(standby.store.written) == written + 1
+
+    at(standby, 1600, rows(100, status="old"), standby=True)
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:
     one = await begun(100, store=FakeStore(is_shared=True))
     other = await beside(one)

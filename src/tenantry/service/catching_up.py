@@ -48,8 +48,6 @@ class CatchingUp:
             # It may take the place of any other. In the first pass it does not: all of them are new then.
             is_first_pass = own.began is None or self._ledger.now() - own.began <= FIRST_PASS
             return is_first_pass or all(self.may_follow(name, one, position, read) for one in own.known())
-        if learned is None and baseline.edited:  # This one wrote down what others may have answered.
-            learned = self._ledger.anew(name)
         if learned is None:
             return True
         after = read.began >= learned

@@ -89,7 +89,7 @@ class Guarding:
         self._clock = clock
         self._naming = naming
         self._keys = Keys()
-        ledger.answered_elsewhere = self._keys.answered_elsewhere
+        ledger.elsewhere.answered = self._keys.answered_elsewhere
         self._removing = asyncio.Lock()
         self._editing = Editing(ledger)
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
