@@ -216,6 +216,7 @@ FAULTS = (
     Fault("who ends a hold changes nothing", CATCHING_UP, "return bool(decision.put or decision.dropped or decision.began or decision.ended)", "return bool(decision.put or decision.dropped)", OF_REPLICAS),
     Fault("who leaves needs no read of its own", CATCHING_UP, "(this.read.began < this.began or not this.lets_go)", "not this.lets_go", OF_REPLICAS),
     Fault("by a standby anybody goes", CATCHING_UP, "return not position.standby or all(", "return True or all(", OF_REPLICAS),
+    Fault("who was stopped for a minute takes the others for gone", REPLICAS, "if position.standby and self._ledger.is_shared:", "if False:", OF_REPLICAS),
     Fault("of standbys the slower one lets go", CATCHING_UP, "or (one.position.standby and position.follows(one.position, self._watching.turns, after=True))", "or one.position.standby", OF_REPLICAS),
     Fault("who is behind tells Argo CD", FORESEEING, "if not self.may_follow(name, key.input, snapshot.position, read):", "if False:", OF_REPLICAS),
     Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),

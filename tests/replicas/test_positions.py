@@ -262,6 +262,19 @@ async def test_by_a_standby_nobody_goes_while_a_replica_of_the_primary_is_there(
     assert len(await standby.ask()) == 99
 
 
+async def test_by_a_standby_that_was_stopped_for_a_minute_nobody_goes_before_it_looked_who_is_there() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    primary.store.clock = primary.clock.monotonic
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await primary.guarding.replicas._look()
+    await standby.guarding.replicas._look()
+    await two_settled(primary, standby)
+    await primary.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
+
+
 async def test_of_two_standbys_nobody_goes_by_the_slower_one() -> None:
     slow = (await begun(100, store=FakeStore(is_shared=True), position=replace(HERE, standby=True))).reads_when_asked()
     fast = (await beside(slow, replace(HERE, lsn=5000, standby=True))).reads_when_asked()

@@ -77,7 +77,11 @@ class CatchingUp:
         name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
         if changes(decision) and not self.may_follow(name, given, position, this.read):
             raise ReplicaBehind
-        if (decision.dropped or decision.lost) and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):
+        if (
+            (decision.dropped or decision.lost)
+            and self._ledger.is_shared
+            and (this.read.began < this.began or not this.lets_go)
+        ):
             raise ReplicaBehind
         self._caught_up(name, given)
 

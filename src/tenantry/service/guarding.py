@@ -226,7 +226,8 @@ class Guarding:
         key, position = this.key, this.question.snapshot.position
         self.catching_up.require_to_be_new(this)
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
-        if (decision.dropped or decision.lost) and not self.catching_up.lets_go(position, self.replicas.others):
+        leaving = bool(decision.dropped or decision.lost)
+        if leaving and not self.catching_up.lets_go(position, await self.replicas.beside(position)):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         self.catching_up.require(this, decision)

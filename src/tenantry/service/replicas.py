@@ -13,6 +13,7 @@ import msgspec
 
 from tenantry.core.errors import NotReady, OlderConfiguration, ReplicaBehind
 from tenantry.core.lens import digest_of
+from tenantry.core.position import Position
 from tenantry.service.catching_up import CatchingUp
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer
@@ -116,6 +117,15 @@ class Replicas:
         if self._finds_out(any(one.configuration in later for one in self.others)):
             raise OlderConfiguration
         return configuration
+
+    async def beside(self, position: Position) -> Sequence[Replica]:
+        """Return the others by whom it depends whether somebody leaves by a read; raises StateError.
+
+        Beside a standby they are looked for at once: who was stopped for a minute takes all of them for gone.
+        """
+        if position.standby and self._ledger.is_shared:
+            await self._show(self._this.configuration)
+        return self.others
 
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""
