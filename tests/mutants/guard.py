@@ -26,7 +26,9 @@ OF_CLUSTER = (
     *(f"tests/service/test_{which}.py" for which in ("specs", "recognising", "whereabouts")),
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
-OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations", "out_of_date"))
+OF_REPLICAS = tuple(
+    f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations", "out_of_date")
+)
 OF_KILLS = ("tests/guard/test_killed.py",)
 
 
