@@ -105,6 +105,23 @@ async def test_who_writes_that_it_repeats_the_last_answer_may_change_it_no_more_
         await standby.ask()
 
 
+async def test_whom_another_one_keeps_waiting_does_not_come_by_an_earlier_read_at_the_same_place() -> None:
+    """What was committed there may not have been seen by everybody at once."""
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    at(other, 2000, rows(100, status="v2"))
+    await other.ask()
+    await one.ledger.confirm()
+    at(one, 2000, [{**row, "tenant": f"new-{row['tenant']}"} for row in rows(100)])
+    assert len(await one.ask()) == 100
+    assert len(one.own().holds) == 100
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    assert len(other.own().holds) == 100
+
+
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:
     one = await begun(100, store=FakeStore(is_shared=True))
     other = await beside(one)

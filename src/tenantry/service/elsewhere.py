@@ -1,4 +1,4 @@
-"""What other processes answered, as far as this one read it: when it learned of what, and which answers are theirs still.
+"""What other processes answered, as far as this one read it: when it learned of what, and what is theirs still.
 
 Whoever writes down again what another one answered has read no more than before: the answer is the other's still.
 """
@@ -27,14 +27,15 @@ class Elsewhere:
         return self._anew.get(name, -math.inf)
 
     def learned(self, name: SetName, given: Input) -> float | None:
-        """Return when it was read what another process answered an input last; None if this one answered it."""
+        """Return when it was read what another process answered an input last; None if it was this one."""
         return self._learned.get((name, given))
 
     def read(self, name: SetName, before: SetLedger, after: SetLedger, now: float) -> None:
         """Take what another process wrote about an ApplicationSet."""
+        held = {given for (given, _), _ in before.holds.items() ^ after.holds.items()}
         for given, one in after.baselines.items():
             known = before.baselines.get(given)
-            if known is None or one.origin != known.origin or one.released != known.released:
+            if known is None or given in held or one.origin != known.origin or one.released != known.released:
                 self._learned[name, given] = self._anew[name] = now
                 if known is not None:
                     self.answered(name, given, known, one)
