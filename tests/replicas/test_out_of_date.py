@@ -138,3 +138,42 @@ async def test_an_edited_input_is_not_answered_by_what_was_before_the_answers_to
 
     read(rows(100, region="us"), other)
     assert (await other.ask(ACTIVE))["t099"]["region"] == "us"
+
+
+# --- the last of an input ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("silent", "left"),
+    [
+        pytest.param(True, 2, id="an input that nobody asks for any more keeps no tenant"),
+        pytest.param(False, 0, id="one that is asked for does"),
+    ],
+)
+async def test_what_one_was_asked_before_others_were_tells_nothing_of_who_is_the_last(
+    *, silent: bool, left: int
+) -> None:
+    of_us = [{**row, "tenant": f"u{row['tenant']}", "region": "us"} for row in rows(2)]
+    whole = [*rows(2), *of_us]
+    one = (await Here(store=FakeStore(is_shared=True)).start()).reads_when_asked()
+    other = (await one.restarted(name="other")).reads_when_asked()
+    read(whole, one, other)
+    for _ in range(2):
+        for region in ("eu", "us"):
+            await one.ask({"region": region})
+        one.clock.pass_by(seconds=2)
+    for _ in range(3):
+        one.clock.pass_by(seconds=120)
+        await other.ask({"region": "eu"})
+
+    read(of_us, one, other)
+    answered = set()
+    for _ in range(4):
+        one.clock.pass_by(seconds=120)
+        read(of_us, one)
+        if not silent:
+            await one.ask({"region": "us"})
+        answered.add(len(await one.ask({"region": "eu"})))
+
+    assert min(answered) == left
+    assert len(one.own().holds) == left

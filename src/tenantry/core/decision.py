@@ -222,6 +222,9 @@ class _Judgement:
         wanting = self._wanting
         if not wanting:
             return
+        if self._waits_for_others(wanting):
+            self._unsettled += wanting
+            return
         against = self._against(wanting)
         if self._observes:
             if against:
@@ -241,12 +244,27 @@ class _Judgement:
             return Excess(Rule.UPSERT_ONLY, "guard.mode is upsert-only.")
         if found := excess(policy, self._own, self._source, wanting, present(self._own, asked), asked.now):
             return found
-        staying = self._is_anybody_left(wanting) or self._is_anybody_sure_to_come()
-        # An input that nobody asks for any more keeps no Application.
-        others = any(asked.count(given, self._live[given].released) for given in asked.in_step if given in self._live)
-        if not (staying or others or asked.allow_empty):
+        if not (self._is_anybody_here(wanting) or self._is_anybody_elsewhere() or asked.allow_empty):
             return Excess(Rule.LAST, "The ApplicationSet would be left with no tenant, and has no allowEmpty.")
         return None
+
+    def _waits_for_others(self, wanting: Sequence[str]) -> bool:
+        """Tell whether only other inputs keep tenants, and these may have been asked for last before anybody was missing.
+
+        Where another process was asked since, that is all that is known here.
+        """
+        asked = self._asked
+        if self._observes or asked.allow_empty or self._is_anybody_here(wanting) or not self._is_anybody_elsewhere():
+            return False
+        return any(asked.watched_since < self._absences[tenant].began for tenant in wanting)
+
+    def _is_anybody_here(self, wanting: Sequence[str]) -> bool:
+        return self._is_anybody_left(wanting) or self._is_anybody_sure_to_come()
+
+    def _is_anybody_elsewhere(self) -> bool:
+        """Tell whether another input has somebody: one that nobody asks for any more keeps no Application."""
+        asked = self._asked
+        return any(asked.count(given, self._live[given].released) for given in asked.in_step if given in self._live)
 
     def _is_anybody_left(self, wanting: Sequence[str]) -> bool:
         """Tell whether somebody still has an Application if these leave.
