@@ -118,6 +118,7 @@ _OF_SEVERAL: dict[str, int] = {
     # requests and reads
     "ask_each": 8,
     "cross": 24,
+    "race": 6,
     "begin_read": 6,
     "end_reads": 4,
     "log": 4,

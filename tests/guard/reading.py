@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from tenantry.core.columns import Kind
-from tenantry.core.errors import LastGoodIncomplete, ReadFailed
+from tenantry.core.errors import LastGoodIncomplete, NotReady, ReadFailed
 from tenantry.core.ledger import SetName
 from tenantry.core.position import Position
 from tests.builders import HERE, columns_of
@@ -122,7 +122,10 @@ class Reading(World):
     async def _sign(self, one: Replica) -> None:
         self._turn(one)
         self.model.hears(self.clock.seconds)
-        await one.here.guarding.replicas._look()
+        try:
+            await one.here.guarding.replicas._look()
+        except NotReady:
+            return  # The state is away; the next sign comes.
         one.seen = self.clock.seconds
 
     def _signs_of(self, besides: Replica) -> list[Sign]:
@@ -208,7 +211,7 @@ class Reading(World):
         self._begin_read(one)
         await asyncio.sleep(_READING)
         self.clock.seconds += _READING
-        await self._cross()
+        await self._cross("publish")
         one.failed = not self._publish(one)
         if one.failed:
             raise ReadFailed
@@ -217,7 +220,7 @@ class Reading(World):
         """Start those who are not up."""
         raise NotImplementedError
 
-    async def _cross(self) -> None:
+    async def _cross(self, before: str) -> None:
         """Let something happen in between."""
         raise NotImplementedError
 

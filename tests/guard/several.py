@@ -182,13 +182,27 @@ class Several(Running):
     # --- what happens in between -----------------------------------------------------------------------------------
 
     def cross(self, a: int, b: int) -> None:
-        """Let something happen just before one of the next looks at the ledger, or writes to it."""
-        self.crossed = (a % 5, a, b)
+        """Let something happen just before one of the next looks at the ledger, or before one of the next writes."""
+        self.crossed = (a % 2 if b % 2 else a % 5, a, b)
 
-    async def _cross(self) -> None:
+    def race(self, a: int, b: int) -> None:
+        """Delete some, and have another one answer just before it is written that they leave."""
+        self.delete_some(a, b)
+        for _ in range(2):
+            self._commit()
+            self._read_all()
+            self.poll(a, b)
+            self.clock.pass_by(seconds=61)
+        self._read_all()
+        self.crossed = (0, a, 3)
+        self.poll(b, a)
+
+    async def _cross(self, before: str) -> None:
         if self.crossed is None:
             return
         after, a, b = self.crossed
+        if b % 2 and before != "write":
+            return
         if after:
             self.crossed = (after - 1, a, b)
             return
@@ -212,8 +226,8 @@ class Several(Running):
         if b == 9:
             await self._freeze_meanwhile()
         await self._asked(other, *self.asking)
-        if a % 2:
-            await self._asked(other, *REQUESTS[b % len(REQUESTS)])
+        for request in REQUESTS[b % len(REQUESTS) :][: a % 4]:
+            await self._asked(other, *request)
         self._turn(back)
 
     async def _freeze_meanwhile(self) -> None:

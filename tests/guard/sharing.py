@@ -15,10 +15,11 @@ from tenantry.service.state import Changes, Remembered, Replica
 from tests.fakes import FakeStore
 from tests.guard.model import Answer, Holds
 
-Crossing = Callable[[], Awaitable[None]]
+Crossing = Callable[[str], Awaitable[None]]
+"""Lets something happen before what is named."""
 
 
-async def nothing() -> None:
+async def nothing(before: str) -> None:
     """Let nothing happen in between."""
 
 
@@ -41,15 +42,15 @@ class SharedStore(FakeStore):
         self.written_now: Callable[[], None] = lambda: None
 
     async def writes(self) -> int:
-        await self.crossing()
+        await self.crossing("writes")
         return await super().writes()
 
     async def catch_up(self, writes: int, known: Mapping[SetName, SetLedger]) -> Remembered:
-        await self.crossing()
+        await self.crossing("catch_up")
         return await super().catch_up(writes, known)
 
     async def write(self, changes: Changes, writes: int) -> None:
-        await self.crossing()
+        await self.crossing("write")
         try:
             await super().write(changes, writes)
         except StateMoved:
@@ -58,7 +59,7 @@ class SharedStore(FakeStore):
         self.written_now()
 
     async def seen(self, replica: Replica) -> list[Replica]:
-        await self.crossing()
+        await self.crossing("seen")
         return await super().seen(replica)
 
     def stands_at(self, source: str) -> int:

@@ -242,8 +242,10 @@ class Together(Judge):
         is_late = given.name in self._unheard.get(self.slot, ()) or (
             self._heard.get((self.slot, given.name), float("-inf")) > read.began
         )
+        has_others = any(one in self._selected(given.parameters) for one in given.answer if one != tenant)
         return super()._has_reason(tenant, since, given, known) or (
-            (is_late or read.standby) and not self.observes(known)
+            # Whether other inputs keep somebody is known once it was asked twice since nobody is here any more.
+            (is_late or read.standby or not has_others) and not self.observes(known)
         )
 
 

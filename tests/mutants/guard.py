@@ -228,7 +228,7 @@ FAULTS = (
     Fault("what was answered before an edit was answered here", ELSEWHERE, "if one is not None and one.edited and name in self._anew:", "if False:", OF_REPLICAS),
     Fault("who was answered otherwise elsewhere is missing since before", KEYS, "key.absences = still_missing(key.absences, before.released, after.released)", "pass", OF_REPLICAS),
     Fault("a new input is answered by an old read", GUARDING, "        self.catching_up.require_to_be_new(this)\n", "", OF_REPLICAS),
-    Fault("whom a new input costs needs no read of its own", CATCHING_UP, "if (decision.dropped or decision.lost) and", "if decision.dropped and", OF_REPLICAS),
+    Fault("whom a new input costs needs no read of its own", CATCHING_UP, "            (decision.dropped or decision.lost)\n", "            decision.dropped\n", OF_REPLICAS),
     Fault("who was asked long ago tells who is the last", CIRCUMSTANCES, "watched_since=key.polled_before if self._ledger.is_shared else math.inf,", "watched_since=math.inf,", OF_REPLICAS),
     Fault("a standby behind at its start is a restored backup", WATCHING, "if known is not None and not position.standby:", "if known is not None:", OF_REPLICAS),
     Fault("where a source stands goes back with its standby", MEMORY, "if known is None or _progress(known) < _progress(origin):", "if True:", OF_REPLICAS),

@@ -249,9 +249,9 @@ class _Judgement:
         return None
 
     def _waits_for_others(self, wanting: Sequence[str]) -> bool:
-        """Tell whether only other inputs keep tenants, and these may have been asked for last before anybody was missing.
+        """Tell whether only other inputs have anybody, and it is not known whether they were asked for since.
 
-        Where another process was asked since, that is all that is known here.
+        It is once this one was polled twice since these are missing: other processes may have been asked besides.
         """
         asked = self._asked
         if self._observes or asked.allow_empty or self._is_anybody_here(wanting) or not self._is_anybody_elsewhere():
