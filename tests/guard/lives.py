@@ -119,9 +119,10 @@ _OF_SEVERAL: dict[str, int] = {
     "ask_each": 8,
     "cross": 24,
     "race": 6,
-    "begin_read": 6,
-    "end_reads": 4,
-    "log": 4,
+    "hide": 6,
+    "begin_read": 14,
+    "end_reads": 8,
+    "log": 6,
     "lag": 3,
     "replay": 4,
     # those who run it

@@ -156,18 +156,20 @@ class Reading(World):
         self._begin_read(one)
         self._publish(one)
 
-    def _begin_read(self, one: Replica) -> None:
+    def _begin_read(self, one: Replica, *, looks: bool = True) -> None:
+        """Begin a read, which `looks` at the rows now, or as late as it can."""
         if one.standby:
             self.database.replay(self.pace)
         self._tick()
         lsn = self.database.lsn(standby=one.standby)
         position = Position(one.source, HERE.timeline, lsn, one.standby)
-        one.begun = Begun(self.clock.seconds, position, self.database.seen(standby=one.standby))
+        one.begun = Begun(self.clock.seconds, position, self.database.seen(standby=one.standby) if looks else None)
 
     def _publish(self, one: Replica) -> bool:
         """End a read; tell whether it was one that can be answered from."""
         assert one.begun is not None
-        (began, position, version), one.begun = one.begun, None
+        (began, position, found), one.begun = one.begun, None
+        version = found or self.database.seen(standby=one.standby)
         here, back = one.here, self.replica
         self._tick()
         latest = here.snapshots.latest
@@ -208,7 +210,7 @@ class Reading(World):
         """Read for a request that waits, while whatever else may happen."""
         if one.begun is not None:
             self._publish(one)
-        self._begin_read(one)
+        self._begin_read(one, looks=bool(self.asks % 3))
         await asyncio.sleep(_READING)
         self.clock.seconds += _READING
         await self._cross("publish")

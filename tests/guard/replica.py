@@ -13,11 +13,12 @@ from tests.guard.together import Key, Sign
 
 
 class Begun(NamedTuple):
-    """A read that has found its rows, and is not published yet."""
+    """A read that knows where the log is, and is not published yet."""
 
     began: float
     position: Position
-    version: Version
+    version: Version | None
+    """What it found; None if it has not looked yet."""
 
 
 @dataclass

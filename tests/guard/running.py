@@ -117,10 +117,10 @@ class Running(Reading):
         self.database.replay(a or None)
 
     def begin_read(self, a: int, b: int) -> None:
-        """Find rows that are published later."""
+        """Begin a read that is published later, with the rows of now or of then."""
         self._commit()
         if self.replica.begun is None:
-            self._begin_read(self.replica)
+            self._begin_read(self.replica, looks=bool(b % 2))
 
     def end_reads(self, a: int, b: int) -> None:
         for one in self.replicas:

@@ -197,6 +197,15 @@ class Several(Running):
         self.crossed = (0, a, 3)
         self.poll(b, a)
 
+    def hide(self, a: int, b: int) -> None:
+        """Commit what only one of them sees, at a place in the log at which the others have read as well."""
+        self.database.log()
+        self._read_all()
+        getattr(self, _MEANWHILE[a])(b, a)
+        self._commit()
+        self._read(self._awake(b))
+        self.ask_each(a, b)
+
     async def _cross(self, before: str) -> None:
         if self.crossed is None:
             return
