@@ -224,7 +224,7 @@ FAULTS = (
     Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),
     Fault("what another one answered was answered here", ELSEWHERE, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
     Fault("whom another one holds was held here", ELSEWHERE, "given in held or ", "", OF_REPLICAS),
-    Fault("who repeats what another one answered has answered it", ELSEWHERE, "or one is None or one.origin is not known.origin:", "or one is None or True:", OF_REPLICAS),
+    Fault("who repeats what another one answered has answered it", ELSEWHERE, "or one is None or one.origin != known.origin:", "or one is None or True:", OF_REPLICAS),
     Fault("what was answered before an edit was answered here", ELSEWHERE, "if one is not None and one.edited and name in self._anew:", "if False:", OF_REPLICAS),
     Fault("who was answered otherwise elsewhere is missing since before", KEYS, "key.absences = still_missing(key.absences, before.released, after.released)", "pass", OF_REPLICAS),
     Fault("a new input is answered by an old read", GUARDING, "        self.catching_up.require_to_be_new(this)\n", "", OF_REPLICAS),

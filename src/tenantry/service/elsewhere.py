@@ -52,5 +52,5 @@ class Elsewhere:
             known, one = before.baselines.get(given), change.ledger.baselines.get(given)
             if one is not None and one.edited and name in self._anew:
                 self._learned[name, given] = self._anew[name]  # It is what others were answered, maybe by another one.
-            elif known is None or one is None or one.origin is not known.origin:
+            elif known is None or one is None or one.origin != known.origin:
                 self._learned.pop((name, given), None)
