@@ -185,6 +185,7 @@ FAULTS = (
     Fault("who has no Application counts for all", COUNTING, "return len(self._counts) - self._hidden({})", "return len(self._counts)", OF_CLUSTER),
     Fault("who has no Application keeps the last from being the last", DECISION, "            asked.sight.sees(encoded)\n            for tenant, before", "            True\n            for tenant, before", OF_CLUSTER),
     Fault("a remembered selector lets go", DECISION, "return sight.is_current and not is_held and", "return not is_held and", OF_CLUSTER),
+    Fault("who has no Application is held at another lens", DECISION, "if not loses_nothing and self._is_across_lenses(", "if self._is_across_lenses(", OF_CLUSTER),
     Fault("who was held goes as one without an Application", DECISION, "return sight.is_current and not is_held and", "return sight.is_current and", OF_CLUSTER),
     Fault("who is activated never waits", DECISION, "and (known is None or not sight.sees(known))", "and known is None", OF_CLUSTER),
     Fault("a selector is forgotten with the process", DOCUMENTS, "        spec=found.spec,\n", "", (*OF_CLUSTER, "tests/adapters/test_state.py", "-k", "not postgresql and not pgbouncer")),

@@ -103,7 +103,8 @@ class _Judgement:
         asked = self._asked
         since = asked.absences.get(tenant)
         stays = tenant in asked.unreadable or tenant in self._own.pins
-        if not stays and self._has_no_application(tenant):
+        loses_nothing = self._has_no_application(tenant)
+        if not stays and loses_nothing:
             if asked.doubtful:
                 self._kept.add(tenant)
             else:
@@ -115,7 +116,7 @@ class _Judgement:
                 self._wanting.append(tenant)
                 return
         self._kept.add(tenant)
-        if self._is_across_lenses(tenant, since):
+        if not loses_nothing and self._is_across_lenses(tenant, since):
             self._hold((tenant,), Excess(Rule.LENS, _OTHER_LENS.format(difference(self._baseline.lens, asked.lens))))
         elif asked.doubtful and not stays:
             self._unsettled.append(tenant)
