@@ -99,6 +99,7 @@ FAULTS = (
     Fault("a slower process lets go who is back", DECISION, "        if read.began < self._asked.anew:\n            return False\n", "", OF_SERVICE),
     Fault("who others answered otherwise holds up everybody", ELSEWHERE, "if known is None or given in held or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
     Fault("an approved input waits for a limit that it does not touch", FIRST, "elif by_rows and (against :=", "elif (against :=", OF_SERVICE),
+    Fault("who asks again after long is answered before that is written", GUARDING, "            or now - ticket.key.asked > TOUCH ", "            ", OF_SERVICE),
     Fault("a ticket outlives what another process released", GUARDING, "            version,\n            seen,\n", "            version,\n            self._ledger.generation,\n", OF_SERVICE),
     Fault("who is pinned loses leaves of JSON", CIRCUMSTANCES, " | (released.keys() & own.pins.keys())", "", OF_SERVICE),
     Fault("who becomes another one loses leaves of JSON", CIRCUMSTANCES, "is_another(released[one], candidate[one], identity)", "False", OF_SERVICE),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
-from tenantry.core.asking import Decision
+from tenantry.core.asking import TOUCH, Decision
 from tenantry.core.errors import ReplicaBehind, StateError, StateMoved
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
@@ -122,15 +122,16 @@ class Guarding:
 
     def is_good(self, ticket: _Ticket) -> bool:
         """Tell whether an answer may be sent again, and note that it was asked for; raises NotReady."""
-        snapshots = self._snapshots
+        snapshots, now = self._snapshots, self._clock.monotonic()
         if (
             snapshots.fresh().revision != ticket.revision
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
             or ticket.generation < self._ledger.version_of(ticket.key.set_name)
+            or now - ticket.key.asked > TOUCH  # That it is asked for again is written down first.
         ):
             return False
-        ticket.key.note_request(self._clock.monotonic())
+        ticket.key.note_request(now)
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
