@@ -90,6 +90,8 @@ class Running(Reading):
         self.rows = dict(list(self.rows.items())[: max(1, len(self.rows) - a)])
         self.database.restore(self.as_read(), self.kind, doubtful=self.nameless)
         self.restored = self.process + 1
+        for one in self.replicas:
+            one.begun = None
         self._restart()
 
     def lose_the_ledger(self, a: int, b: int) -> None:
