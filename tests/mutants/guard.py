@@ -97,7 +97,7 @@ FAULTS = (
     Fault("another name is no removal", DECISION, "replaced = after is not None and asked.is_lost(", "replaced = False and asked.is_lost("),
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
     Fault("a slower process lets go who is back", DECISION, "        if read.began < self._asked.anew:\n            return False\n", "", OF_SERVICE),
-    Fault("who others answered otherwise holds up everybody", ELSEWHERE, "if known is None or given in held or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
+    Fault("who others answered otherwise holds up everybody", ELSEWHERE, "if known is None or given in held or one.origin != known.origin or one.released != known.released:", "if True:", OF_REPLICAS),
     Fault("an approved input waits for a limit that it does not touch", FIRST, "elif by_rows and (against :=", "elif (against :=", OF_SERVICE),
     Fault("who asks again after long is answered before that is written", GUARDING, "            or now - ticket.key.asked > TOUCH ", "            ", OF_SERVICE),
     Fault("a ticket outlives what another process released", GUARDING, "            version,\n            seen,\n", "            version,\n            self._ledger.generation,\n", OF_SERVICE),

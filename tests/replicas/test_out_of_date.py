@@ -92,6 +92,18 @@ async def test_who_left_and_came_back_by_another_one_is_not_missing_since_before
     assert len(await one.ask()) == 99
 
 
+async def test_what_another_one_says_of_somebody_else_holds_up_nobody_who_has_settled() -> None:
+    one, other = await two()
+    read(rows(99), one, other)
+    await one.ask()
+    one.clock.pass_by(seconds=61)
+    read(rows(99), one)
+
+    await other.say.pin(Subject("prod", tenants=["t000"]), ME)
+
+    assert len(await one.ask()) == 99
+
+
 # --- new inputs ----------------------------------------------------------------------------------------------------
 
 
