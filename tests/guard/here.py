@@ -114,13 +114,19 @@ class Here:
         self.guarding.catching_up.read_now = read_now
         return self
 
-    def read(self, rows: Sequence[Mapping[str, object]], columns: Sequence[Any] | None = None) -> Snapshot:
-        """Read these rows, and publish them."""
+    def read(
+        self,
+        rows: Sequence[Mapping[str, object]],
+        columns: Sequence[Any] | None = None,
+        *,
+        began: float | None = None,
+    ) -> Snapshot:
+        """Read these rows, and publish them; the read `began` just now unless told otherwise."""
         self._last = (rows, columns)
         previous = self.snapshots.latest
         shape = {"naming": self.naming, **self.columns}
         snapshot = snapshot_of(rows, columns, previous=previous, position=self.position, **shape)
-        read = Read(self.snapshots.read.number + 1, self.clock.monotonic())
+        read = Read(self.snapshots.read.number + 1, self.clock.monotonic() if began is None else began)
         at_once(self.guarding.watching.observe(previous, snapshot, read))
         self.snapshots.publish(snapshot, read.began)
         return snapshot

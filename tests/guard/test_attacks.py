@@ -652,6 +652,19 @@ async def test_who_could_not_be_read_and_then_goes_leaves_without_a_change_of_an
     assert "t099" not in await after(here, rows(99))
 
 
+async def test_that_an_input_is_asked_for_again_after_a_day_is_written_down_before_it_is_answered() -> None:
+    here = await begun()
+    here.read(rows(100), COLUMNS)
+    reply = await here.reply()
+    here.clock.pass_by(hours=25)
+
+    assert not reply.ticket.is_good()
+    await here.ask()
+
+    again = await here.restarted()
+    assert "{}" in again.own().live(again.ledger.now())
+
+
 async def test_an_answer_that_has_not_settled_is_decided_anew_with_each_read() -> None:
     here = await begun(100)
     here.read(rows(99), COLUMNS)

@@ -181,6 +181,18 @@ async def test_who_has_no_application_is_renamed_freely() -> None:
     assert sum(item["region"] == "us" for item in (await here.ask()).values()) == 90
 
 
+async def test_who_has_no_application_and_a_row_that_cannot_be_used_is_not_held_at_another_configuration() -> None:
+    now = [*rows(10), *rows(2, "inactive", start=10)]
+    here = await begun(now)
+    spoilt = [*now[:-1], {**now[-1], "region": "a\nb"}]
+
+    new = await here.restarted(shape="another")
+    new.read(spoilt, COLUMNS)
+
+    assert "t011" in await new.ask()
+    assert not new.held()
+
+
 async def test_while_the_cluster_cannot_be_seen_they_count_as_everybody_else() -> None:
     here = await begun([*rows(10), *rows(90, "inactive", start=10)])
     here.specs.is_down = True

@@ -6,11 +6,15 @@ import argparse
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.guard.lives import LIVES, actions_of
 from tests.guard.model import Broken
-from tests.guard.world import ACTIONS, LIVES, World
+from tests.guard.several import Several
+from tests.guard.world import World
 
 Step: TypeAlias = "tuple[str, int, int]"
 
@@ -39,30 +43,61 @@ class Walked(Broken):
         return f"{self.args[0]}\nreplay({self.life}, {list(self.steps)!r})"
 
 
-def walk(steps: int, seed: int) -> str:
+@dataclass
+class Seen:
+    """What a walk came by."""
+
+    seed: int
+    taken: int = 0
+    answers: int = 0
+    left: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """What happened among several replicas."""
+
+    def note(self, world: World) -> None:
+        """Take in a life that is over."""
+        known = world.model.sets.values()
+        self.answers += sum(len(one.answers) for one in known)
+        self.left += sum(len(one.left) for one in known)
+        if isinstance(world, Several):
+            self.counts += world.counts
+
+    def __str__(self) -> str:
+        """Sum it up."""
+        counts = ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
+        return (
+            f"{self.taken} steps, seed {self.seed}: {self.left} tenants left by rows alone, in {self.answers} inputs; "
+            f"the invariant held. Of several replicas: {counts or 'nothing'}."
+        )
+
+
+def begun(life: int) -> World:
+    """Return the world of a life."""
+    return Several(life) if LIVES[life].replicas > 1 else World(life)
+
+
+def walk(steps: int, seed: int) -> Seen:
     """Take so many steps and return what was seen; raises Walked, with all steps of the life in which it broke."""
-    chance = random.Random(seed)
-    names, weights = list(ACTIONS), list(ACTIONS.values())
-    taken = answers = left = life = 0
-    while taken < steps:
-        world = World(life)
+    chance, seen, life = random.Random(seed), Seen(seed), 0
+    while seen.taken < steps:
+        world, actions = begun(life), actions_of(life)
+        names, weights = list(actions), list(actions.values())
         try:
-            for _ in range(min(_A_LIFE, steps - taken)):
+            for _ in range(min(_A_LIFE, steps - seen.taken)):
                 world.do(chance.choices(names, weights)[0], chance.randrange(10), chance.randrange(10))
-                taken += 1
+                seen.taken += 1
         except Broken as broken:
-            raise Walked(f"seed {seed}, step {taken}: {broken}", life, world.taken) from None
+            raise Walked(f"seed {seed}, step {seen.taken}: {broken}", life, world.taken) from None
         finally:
-            answers += sum(len(known.answers) for known in world.model.sets.values())
-            left += sum(len(known.left) for known in world.model.sets.values())
+            seen.note(world)
             world.close()
         life = (life + 1) % len(LIVES)
-    return f"{taken} steps, seed {seed}: {left} tenants left by rows alone, in {answers} inputs; the invariant held."
+    return seen
 
 
 def replay(life: int, steps: Sequence[Step]) -> None:
     """Take steps again; raises Walked where the invariant breaks."""
-    world = World(life)
+    world = begun(life)
     try:
         for step in steps:
             world.do(*step)

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tenantry.core.columns import Kind
 from tenantry.core.errors import (
@@ -20,7 +20,6 @@ from tenantry.core.errors import (
     StateUnwritable,
     UnknownApplications,
 )
-from tenantry.core.guard import GuardMode
 from tenantry.core.ledger import SetName
 from tenantry.service.answering import Reply
 from tenantry.service.approving import Subject
@@ -28,6 +27,7 @@ from tests.builders import columns_of
 from tests.fakes import FakeStore
 from tests.guard.cluster import InCluster
 from tests.guard.here import Here, policy
+from tests.guard.lives import LIVES, Life
 from tests.guard.model import IDENTITY, Broken, Given, ReadOf
 from tests.guard.people import ME, People
 from tests.guard.reasons import Judge
@@ -36,34 +36,6 @@ from tests.guard.requests import EDITED, REQUESTS, text_of
 T = TypeVar("T")
 NAMES = ("plan", "region", "size", "status", "subdomain", "tenant")
 SECONDS = (1.0, 2.0, 5.0, 31.0, 61.0, 61.0, 1200.0, 3700.0, 90_000.0, 700_000.0)
-
-
-class Life(NamedTuple):
-    """How a world begins, and what its guard does."""
-
-    many: int = 60
-    mode: GuardMode = GuardMode.HOLD
-    settle: float = 60.0
-    in_cluster: bool = False
-    """Whether the guard sees the ApplicationSets and their Applications."""
-
-
-LIVES = (
-    Life(),
-    Life(),
-    Life(24),
-    Life(),
-    Life(4),
-    Life(mode=GuardMode.UPSERT_ONLY),
-    Life(settle=0.0),
-    Life(2),
-    Life(24, GuardMode.OBSERVE),
-    Life(24),
-    Life(in_cluster=True),
-    Life(24, in_cluster=True),
-    Life(4, settle=0.0, in_cluster=True),
-    Life(24, GuardMode.UPSERT_ONLY, in_cluster=True),
-)
 
 
 class World(People):
@@ -82,6 +54,10 @@ class World(People):
         self.prepared: dict[tuple[SetName, str], tuple[int, Reply]] = {}
         self.taken: list[tuple[str, int, int]] = []
         self.cluster = InCluster() if how.in_cluster else None
+        self.begin(how)
+
+    def begin(self, how: Life) -> None:
+        """Start what answers, and read."""
         self.here = self.run(Here(self.policy).start())
         if self.cluster is not None:
             self.model.inputs_of_specs = self.cluster.appear_in(self.here)
@@ -358,70 +334,3 @@ class World(People):
             self.poll(a, b)
         finally:
             self.here.store.broken = None
-
-
-ACTIONS: dict[str, int] = {
-    # time, reads and requests
-    "ask": 20,
-    "ask_again": 5,
-    "foresee": 14,
-    "poll": 14,
-    "settle": 18,
-    "lose": 22,
-    "rename_and_lose": 4,
-    "lose_and_retype": 4,
-    "read": 16,
-    "read_for_long": 10,
-    "wait": 24,
-    "ask_otherwise": 4,
-    "fall_silent": 2,
-    "ask_all": 3,
-    "tidy": 2,
-    # rows
-    "insert": 6,
-    "flood": 3,
-    "delete": 10,
-    "delete_some": 6,
-    "delete_half": 2,
-    "delete_again": 6,
-    "put_back": 12,
-    "change": 6,
-    "rename": 4,
-    "rename_some": 3,
-    "move": 6,
-    "move_some": 4,
-    "retire": 6,
-    "retire_all": 1,
-    "revive_all": 4,
-    "rewrite_ids": 2,
-    "replace_all": 2,
-    "restore": 6,
-    "retype": 3,
-    "resize": 3,
-    "spoil": 4,
-    "mend": 6,
-    "lose_an_id": 2,
-    # people
-    "approve": 4,
-    "approve_gone": 5,
-    "approve_held": 8,
-    "withdraw": 2,
-    "admit": 3,
-    "freeze": 1,
-    "unfreeze": 6,
-    "pin": 3,
-    "pin_gone": 3,
-    "unpin": 4,
-    # faults
-    "restart": 3,
-    "spoil_held": 3,
-    "restart_later": 1,
-    "edit_configuration": 3,
-    "another_database": 2,
-    "restore_a_backup": 2,
-    "lose_the_ledger": 1,
-    "lose_the_ledger_and_some": 1,
-    "admit_strays": 4,
-    "fail_to_write": 2,
-}
-"""Every kind of step, and how often a random walk takes it."""

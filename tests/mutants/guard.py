@@ -26,7 +26,9 @@ OF_CLUSTER = (
     *(f"tests/service/test_{which}.py" for which in ("specs", "recognising", "whereabouts")),
     *(f"tests/core/test_{which}.py" for which in ("sight", "spec", "template_names", "gaps")),
 )
-OF_REPLICAS = tuple(f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations"))
+OF_REPLICAS = tuple(
+    f"tests/replicas/test_{which}.py" for which in ("moving", "positions", "configurations", "out_of_date")
+)
 OF_TELLING = ("tests/replicas/test_telling.py",)
 OF_KILLS = ("tests/guard/test_killed.py",)
 
@@ -60,6 +62,7 @@ UPKEEP, COUNTING = "service/upkeep", "service/counting"
 STRAYS, RECOGNISING, WHEREABOUTS, ASKING = "core/strays", "service/recognising", "service/whereabouts", "core/asking"
 CATCHING_UP, REPLICAS, POSITION, TRYING = "service/catching_up", "service/replicas", "core/position", "service/trying"
 OTHERS = "service/others"
+ELSEWHERE = "service/elsewhere"
 FAULTS = (
     Fault("off by one in a limit", GUARD, "return removals <= max(", "return removals <= 1 + max("),
     Fault("the least that may leave is ignored", GUARD, "max(self.min, of * ", "max(0, of * "),
@@ -80,8 +83,8 @@ FAULTS = (
     Fault("an approval is not spent", DECISION, "if (word := self._own.approvals.get(tenant)) and word.used}", "if False}"),
     Fault("an approval never lapses", LEDGER, "return self.until is None or now < self.until", "return True"),
     Fault("an approval counts for all", "core/asking", "word = own.approvals.get(tenant)\n", "word = next(iter(own.approvals.values()), None)\n"),
-    Fault("the last may leave", DECISION, "if not (staying or others or asked.allow_empty):", "if False:"),
-    Fault("allowEmpty is ignored", DECISION, "(staying or others or asked.allow_empty)", "(staying or others)"),
+    Fault("the last may leave", DECISION, "if not (self._is_anybody_here(wanting) or self._is_anybody_elsewhere() or asked.allow_empty):", "if False:"),
+    Fault("allowEmpty is ignored", DECISION, "or self._is_anybody_elsewhere() or asked.allow_empty):", "or self._is_anybody_elsewhere()):"),
     Fault("a freeze is ignored", DECISION, "self._frozen = own.freeze or source.freeze", "self._frozen = None"),
     Fault("the source's freeze is ignored", DECISION, "own.freeze or source.freeze", "own.freeze"),
     Fault("a pin is ignored", DECISION, "elif tenant in self._own.pins:", "elif False:"),
@@ -96,8 +99,9 @@ FAULTS = (
     Fault("another name is no removal", DECISION, "replaced = after is not None and asked.is_lost(", "replaced = False and asked.is_lost("),
     Fault("who asks again after long is not known to", DECISION, "or said or is_back or", "or said or"),
     Fault("a slower process lets go who is back", DECISION, "        if read.began < self._asked.anew:\n            return False\n", "", OF_SERVICE),
-    Fault("who others answered otherwise holds up everybody", MEMORY, "if known is None or one.origin != known.origin or one.released != known.released:", "if True:", OF_SERVICE),
+    Fault("who others answered otherwise holds up everybody", ELSEWHERE, "if known is None or given in held or one.origin != known.origin or one.released != known.released:", "if True:", OF_REPLICAS),
     Fault("an approved input waits for a limit that it does not touch", FIRST, "elif by_rows and (against :=", "elif (against :=", OF_SERVICE),
+    Fault("who asks again after long is answered before that is written", GUARDING, "            or now - ticket.key.asked > TOUCH ", "            ", OF_SERVICE),
     Fault("a ticket outlives what another process released", GUARDING, "            version,\n            seen,\n", "            version,\n            self._ledger.generation,\n", OF_SERVICE),
     Fault("who is pinned loses leaves of JSON", CIRCUMSTANCES, " | (released.keys() & own.pins.keys())", "", OF_SERVICE),
     Fault("who becomes another one loses leaves of JSON", CIRCUMSTANCES, "is_another(released[one], candidate[one], identity)", "False", OF_SERVICE),
@@ -184,6 +188,7 @@ FAULTS = (
     Fault("who has no Application counts for all", COUNTING, "return len(self._counts) - self._hidden({})", "return len(self._counts)", OF_CLUSTER),
     Fault("who has no Application keeps the last from being the last", DECISION, "            asked.sight.sees(encoded)\n            for tenant, before", "            True\n            for tenant, before", OF_CLUSTER),
     Fault("a remembered selector lets go", DECISION, "is_current = sight.is_current and", "is_current =", OF_CLUSTER),
+    Fault("who has no Application is held at another lens", DECISION, "if not loses_nothing and self._is_across_lenses(", "if self._is_across_lenses(", OF_CLUSTER),
     Fault("who was held goes as one without an Application", DECISION, "return is_current and not is_held and", "return is_current and", OF_CLUSTER),
     Fault("who is activated never waits", DECISION, "and (known is None or not sight.sees(known))", "and known is None", OF_CLUSTER),
     Fault("a selector is forgotten with the process", DOCUMENTS, "        spec=found.spec,\n", "", (*OF_CLUSTER, "tests/adapters/test_state.py", "-k", "not postgresql and not pgbouncer")),
@@ -238,17 +243,21 @@ FAULTS = (
     Fault("by a standby anybody goes", CATCHING_UP, "        return all(one.standby for one in theirs) and all(", "        return True or all(", OF_REPLICAS),
     Fault("by a standby who was approved goes", DECISION, "return self._asked.doubtful or not self._asked.lets_go", "return self._asked.doubtful", OF_REPLICAS),
     Fault("where no read comes in time nobody is answered", GUARDING, "coming = replace(coming, lets_go=False)", "raise", OF_REPLICAS),
-    Fault("what repeats the last answer was answered here", MEMORY, "if after is not None and before is not None and after.origin == before.origin:", "if False:", OF_REPLICAS),
-    Fault("what an edited input was given was answered here", MEMORY, "if after is not None and after.edited and self.is_shared:", "if False:", OF_REPLICAS),
     Fault("windows go by the clock of one machine", MEMORY, "self.now() if self._base else opened)", "self._clock.now().timestamp(), self.now() if self._base else opened)", OF_REPLICAS),
     Fault("what others found of a timeline is never taken", WATCHING, "elif known is not None and known.turns > self._turns and", "elif False and", OF_REPLICAS),
     Fault("of standbys the slower one lets go", CATCHING_UP, "position.follows(one, self._watching.turns, after=True) for one in furthest", "True for one in furthest", OF_REPLICAS),
     Fault("how far whoever left had read is forgotten", CATCHING_UP, "for one in furthest", "for one in theirs", OF_REPLICAS),
-    Fault("a standby looks around for nobody", GUARDING, "if leaves and position.standby:", "if False:", OF_REPLICAS),
-    Fault("a first answer follows nothing", CATCHING_UP, "others = self._ledger.own(name).baselines if decision.lost else ()", "others = ()", OF_REPLICAS),
+    Fault("who was stopped for a minute takes the others for gone", REPLICAS, "if position.standby and self._ledger.is_shared:", "if False:", OF_REPLICAS),
+    Fault("a first answer follows nothing", GUARDING, "        self.catching_up.require_to_be_new(this)\n", "", OF_REPLICAS),
     Fault("who is behind tells Argo CD", FORESEEING, "if not self.may_follow(name, key.input, snapshot.position, read):", "if False:", OF_REPLICAS),
     Fault("where an answer was read is forgotten", GUARDING, "            origin = position.released(self.watching.turns)", "            origin = None", OF_REPLICAS),
-    Fault("what another one answered was answered here", MEMORY, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
+    Fault("what another one answered was answered here", ELSEWHERE, "                self._learned[name, given] = self._anew[name] = now", "                self._anew[name] = now", OF_REPLICAS),
+    Fault("whom another one holds was held here", ELSEWHERE, "given in held or ", "", OF_REPLICAS),
+    Fault("who repeats what another one answered has answered it", ELSEWHERE, "or one is None or one.origin != known.origin:", "or one is None or True:", OF_REPLICAS),
+    Fault("what was answered before an edit was answered here", ELSEWHERE, "if one is not None and one.edited and name in self._anew:", "if False:", OF_REPLICAS),
+    Fault("who was answered otherwise elsewhere is missing since before", KEYS, "key.absences = still_missing(key.absences, before.released, after.released)", "pass", OF_REPLICAS),
+    Fault("whom a new input costs needs no read of its own", CATCHING_UP, "leaves = bool(decision.dropped or decision.lost)", "leaves = bool(decision.dropped)", OF_REPLICAS),
+    Fault("who was asked long ago tells who is the last", CIRCUMSTANCES, "watched_since=key.polled_before if self._ledger.is_shared else math.inf,", "watched_since=math.inf,", OF_REPLICAS),
     Fault("a standby behind at its start is a restored backup", WATCHING, "if known is not None and not position.standby:", "if known is not None:", OF_REPLICAS),
     Fault("where a source stands goes back with its standby", MEMORY, "if known is None or _progress(known) < _progress(origin):", "if True:", OF_REPLICAS),
     Fault("a standby is never behind", POSITION, "            return self.lsn >= released.reached\n        if released.standby", "            return True\n        if released.standby", OF_REPLICAS),

@@ -108,6 +108,23 @@ async def test_what_repeats_the_last_answer_and_is_written_down_makes_it_nobody_
         await standby.ask()
 
 
+async def test_who_writes_that_it_repeats_the_last_answer_may_change_it_no_more_than_before() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    standby = await beside(primary, replace(HERE, lsn=900, standby=True))
+    at(primary, 2000, rows(101))
+    await primary.ask()
+    at(standby, 1500, rows(100), standby=True)
+    standby.clock.pass_by(hours=2)
+    written = len(standby.store.written)
+    assert len(await standby.ask()) == 101
+    assert len(standby.store.written) == written + 1
+
+    at(standby, 1600, rows(100, status="old"), standby=True)
+
+    with pytest.raises(ReplicaBehind):
+        await standby.ask()
+
+
 async def test_an_edited_input_goes_back_behind_nothing_that_those_before_it_were_answered() -> None:
     primary = await begun(100, store=FakeStore(is_shared=True))
     standby = await beside(primary, replace(HERE, lsn=1100, standby=True))
@@ -150,6 +167,23 @@ async def test_a_new_input_that_was_approved_loses_nobody_by_a_standby_that_is_b
     at(standby, 2000, rows(102), standby=True)
     assert len(await standby.ask({"region": "eu"})) == 102
     assert not standby.own().losses
+
+
+async def test_whom_another_one_keeps_waiting_does_not_come_by_an_earlier_read_at_the_same_place() -> None:
+    """What was committed there may not have been seen by everybody at once."""
+    one = await begun(100, store=FakeStore(is_shared=True))
+    other = await beside(one)
+    at(other, 2000, rows(100, status="v2"))
+    await other.ask()
+    await one.ledger.confirm()
+    at(one, 2000, [{**row, "tenant": f"new-{row['tenant']}"} for row in rows(100)])
+    assert len(await one.ask()) == 100
+    assert len(one.own().holds) == 100
+
+    with pytest.raises(ReplicaBehind):
+        await other.ask()
+
+    assert len(other.own().holds) == 100
 
 
 async def test_of_one_server_a_read_that_began_later_is_enough() -> None:
@@ -390,6 +424,19 @@ async def test_by_a_standby_nobody_goes_where_nobody_is_held_either() -> None:
 
     assert len(await standby.ask()) == 100
     assert len(await primary.ask()) == 99
+
+
+async def test_by_a_standby_that_was_stopped_for_a_minute_nobody_goes_before_it_looked_who_is_there() -> None:
+    primary = await begun(100, store=FakeStore(is_shared=True))
+    primary.store.clock = primary.clock.monotonic
+    standby = (await beside(primary, replace(HERE, standby=True))).reads_when_asked()
+    await standby.ask()
+    await primary.guarding.replicas._look()
+    await standby.guarding.replicas._look()
+    await two_settled(primary, standby)
+    await primary.guarding.replicas._look()
+
+    assert len(await standby.ask()) == 100
 
 
 async def test_of_two_standbys_nobody_goes_by_the_slower_one() -> None:

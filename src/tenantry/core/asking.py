@@ -74,6 +74,9 @@ class Asked:
     in_step: Collection[Input] = ()
     """The other inputs that were asked for since the poll before the last one of this input."""
 
+    watched_since: float = math.inf
+    """When that poll began, on the clock of reads, where other processes may have been asked besides."""
+
     twins: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     """What other consumers were answered lately for an ApplicationSet of this name and this input, by consumer."""
 

@@ -103,7 +103,8 @@ class _Judgement:
         asked = self._asked
         since = asked.absences.get(tenant)
         stays = tenant in asked.unreadable or tenant in self._own.pins
-        if not stays and self._has_no_application(tenant):
+        loses_nothing = self._has_no_application(tenant)
+        if not stays and loses_nothing:
             if self._may_be_there:
                 self._kept.add(tenant)
             else:
@@ -115,7 +116,7 @@ class _Judgement:
                 self._wanting.append(tenant)
                 return
         self._kept.add(tenant)
-        if self._is_across_lenses(tenant, since):
+        if not loses_nothing and self._is_across_lenses(tenant, since):
             self._hold((tenant,), Excess(Rule.LENS, _OTHER_LENS.format(difference(self._baseline.lens, asked.lens))))
         elif self._may_be_there and not stays:
             self._unsettled.append(tenant)
@@ -228,6 +229,9 @@ class _Judgement:
         wanting = self._wanting
         if not wanting:
             return
+        if self._waits_for_others(wanting):
+            self._unsettled += wanting
+            return
         against = self._against(wanting)
         if self._observes:
             if against:
@@ -247,12 +251,27 @@ class _Judgement:
             return Excess(Rule.UPSERT_ONLY, "guard.mode is upsert-only.")
         if found := excess(policy, self._own, self._source, wanting, present(self._own, asked), asked.now):
             return found
-        staying = self._is_anybody_left(wanting) or self._is_anybody_sure_to_come()
-        # An input that nobody asks for any more keeps no Application.
-        others = any(asked.count(given, self._live[given].released) for given in asked.in_step if given in self._live)
-        if not (staying or others or asked.allow_empty):
+        if not (self._is_anybody_here(wanting) or self._is_anybody_elsewhere() or asked.allow_empty):
             return Excess(Rule.LAST, "The ApplicationSet would be left with no tenant, and has no allowEmpty.")
         return None
+
+    def _waits_for_others(self, wanting: Sequence[str]) -> bool:
+        """Tell whether only other inputs have anybody, and it is not known whether they were asked for since.
+
+        It is once this one was polled twice since these are missing: other processes may have been asked besides.
+        """
+        asked = self._asked
+        if self._observes or asked.allow_empty or self._is_anybody_here(wanting) or not self._is_anybody_elsewhere():
+            return False
+        return any(asked.watched_since < self._absences[tenant].began for tenant in wanting)
+
+    def _is_anybody_here(self, wanting: Sequence[str]) -> bool:
+        return self._is_anybody_left(wanting) or self._is_anybody_sure_to_come()
+
+    def _is_anybody_elsewhere(self) -> bool:
+        """Tell whether another input has somebody: one that nobody asks for any more keeps no Application."""
+        asked = self._asked
+        return any(asked.count(given, self._live[given].released) for given in asked.in_step if given in self._live)
 
     def _is_anybody_left(self, wanting: Sequence[str]) -> bool:
         """Tell whether somebody still has an Application if these leave.

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from tenantry.core.asking import Decision, Read
 from tenantry.core.errors import NotReady, ReplicaBehind
-from tenantry.core.ledger import Input, SetName
+from tenantry.core.ledger import FIRST_PASS, Input, SetName
 from tenantry.core.position import Position, ReleasedFrom, latest
 from tenantry.service.circumstances import Request
 from tenantry.service.ledger import Ledger
@@ -47,9 +47,13 @@ class CatchingUp:
         return bool(self._behind)
 
     def may_follow(self, name: SetName, given: Input, position: Position, read: Read) -> bool:
-        """Tell whether rows of a read may change what an input was answered last."""
-        learned, baseline = self._ledger.learned(name, given), self._ledger.own(name).baselines.get(given)
-        if learned is None or baseline is None:
+        """Tell whether rows of a read may change what an input was answered last, or may be its first answer."""
+        learned, own = self._ledger.learned(name, given), self._ledger.own(name)
+        if (baseline := own.baselines.get(given)) is None:
+            # It may take the place of any other. In the first pass it does not: all of them are new then.
+            is_first_pass = own.began is None or self._ledger.now() - own.began <= FIRST_PASS
+            return is_first_pass or all(self.may_follow(name, one, position, read) for one in own.known())
+        if learned is None:
             return True
         after = read.began >= learned
         origin = baseline.origin or self._last_known(position)
@@ -62,6 +66,13 @@ class CatchingUp:
             return None
         return ReleasedFrom(position.source, origin.turns, origin.timeline, origin.lsn, origin.standby)
 
+    def require_to_be_new(self, this: Request) -> None:
+        """Raise ReplicaBehind for a new input if others were answered from a later read, or may have been."""
+        name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
+        is_new = given not in self._ledger.own(name).baselines
+        if is_new and not self.may_follow(name, given, position, this.read):
+            raise ReplicaBehind
+
     def require(self, this: Request, decision: Decision) -> None:
         """Raise ReplicaBehind if a decision would change what was answered from a later read, or may have been.
 
@@ -70,10 +81,6 @@ class CatchingUp:
         """
         name, given, position = this.key.set_name, this.key.input, this.question.snapshot.position
         if changes(decision) and not self.may_follow(name, given, position, this.read):
-            raise ReplicaBehind
-        # Whom a first answer costs their place was answered to the other inputs.
-        others = self._ledger.own(name).baselines if decision.lost else ()
-        if not all(self.may_follow(name, other, position, this.read) for other in others):
             raise ReplicaBehind
         leaves = bool(decision.dropped or decision.lost)
         if leaves and self._ledger.is_shared and (this.read.began < this.began or not this.lets_go):

@@ -165,6 +165,7 @@ class Circumstances:
             cause=self._watching.cause,
             came=lambda given, tenant: this.of.keys[given].came.get(tenant) if given in this.of.keys else None,
             in_step=this.of.in_step_with(key),
+            watched_since=key.polled_before if self._ledger.is_shared else math.inf,
             twins=self._twins(key) if not own.baselines else {},
             judged=key.judged,
             lets_go=this.lets_go,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tenantry.core.answer import Answer, answer_as_released, encoded_answer
-from tenantry.core.asking import Decision
+from tenantry.core.asking import TOUCH, Decision
 from tenantry.core.errors import ReplicaBehind, StateError, StateMoved
 from tenantry.core.fields import Naming
 from tenantry.core.guard import Policy
@@ -104,6 +104,7 @@ class Guarding:
         self._clock = clock
         self._naming = naming
         self._keys = Keys()
+        ledger.elsewhere.answered = self._keys.answered_elsewhere
         self._removing = asyncio.Lock()
         self._editing = Editing(ledger)
         self.watching = Watching(self._keys, ledger, policy, observer, clock)
@@ -137,16 +138,17 @@ class Guarding:
 
     def is_good(self, ticket: _Ticket) -> bool:
         """Tell whether an answer may be sent again, and note that it was asked for; raises NotReady."""
-        snapshots = self._snapshots
+        snapshots, now = self._snapshots, self._clock.monotonic()
         if (
             self.catching_up.is_told
             or snapshots.fresh().revision != ticket.revision
             or (ticket.read is not None and ticket.read != snapshots.read.number)
             or ticket.version != ticket.of.version + self._keys.version
             or ticket.generation < self._ledger.version_of(ticket.key.set_name)
+            or now - ticket.key.asked > TOUCH  # That it is asked for again is written down first.
         ):
             return False
-        ticket.key.note_request(self._clock.monotonic())
+        ticket.key.note_request(now)
         return True
 
     async def answer(self, consumer: str, request: PluginRequest) -> Reply:
@@ -251,11 +253,10 @@ class Guarding:
     async def _decided(self, this: Request, candidate: Mapping[str, bytes], fitting: Fitting) -> Decision:
         """Decide, and note where what changes was read; raises ReplicaBehind if it may not follow what was answered."""
         key, position = this.key, this.question.snapshot.position
+        self.catching_up.require_to_be_new(this)
         decision = await driven(self._circumstances.decided(this, candidate, fitting))
-        leaves = decision.dropped or decision.lost
-        if leaves and position.standby:
-            await self.replicas.look_around()
-        if leaves and not self.catching_up.lets_go(position, self.replicas.others):
+        leaving = bool(decision.dropped or decision.lost)
+        if leaving and not self.catching_up.lets_go(position, await self.replicas.beside(position)):
             this = replace(this, lets_go=False)
             decision = await driven(self._circumstances.decided(this, candidate, fitting))
         if self._circumstances.go_freely(this, decision):

@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.core.asking import POLL, Read
 from tenantry.core.errors import RequestRefused
-from tenantry.core.ledger import Input, SetName
+from tenantry.core.ledger import Baseline, Input, SetName
 from tenantry.core.selection import Selection, parse_selection
 from tenantry.core.sight import Sight
 from tenantry.core.snapshot import Snapshot
@@ -144,10 +144,22 @@ class Keys:
             of.version += 1
             of.all_due()
 
+    def answered_elsewhere(self, name: SetName, given: Input, before: Baseline, after: Baseline) -> None:
+        """Hear what another process answered an input: whom it changed it had read, so nobody of them is missing."""
+        if key := self.of(name).keys.get(given):
+            key.absences = still_missing(key.absences, before.released, after.released)
+
     def all_due(self) -> None:
         """Have every input looked at again: something changed that may touch any of them."""
         for of in self.sets.values():
             of.all_due()
+
+
+def still_missing(
+    absences: Mapping[str, Read], before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> Mapping[str, Read]:
+    """Return the absences of those who are answered as they were when these were noted."""
+    return {tenant: since for tenant, since in absences.items() if before.get(tenant) == after.get(tenant)}
 
 
 def input_of(request: PluginRequest) -> Input:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +10,11 @@ import msgspec
 
 from tenantry.core.errors import StateError, StateMoved, StateUnreachable
 from tenantry.core.history import Event, EventKind
-from tenantry.core.ledger import Baseline, Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
+from tenantry.core.ledger import Input, Loss, SetLedger, SetName, SourceLedger, Word, with_size
 from tenantry.core.live import LiveName
 from tenantry.core.position import Position
 from tenantry.service.counting import Counts
+from tenantry.service.elsewhere import Elsewhere
 from tenantry.service.others import OthersNudges
 from tenantry.service.ports import Clock
 from tenantry.service.standing import Standing, held_in
@@ -60,8 +60,7 @@ class Ledger:
         self._writes = -1
         self._base = self._began = 0.0
         self._failure: StateError | None = StateUnreachable("The state database has not been read yet.")
-        self._anew: dict[SetName, float] = {}
-        self._learned: dict[tuple[SetName, Input], float] = {}
+        self.elsewhere = Elsewhere()
         self.nudges = OthersNudges(clock)
         self._stands: dict[str, Origin] = {}
         self._all_changed = 0
@@ -133,11 +132,11 @@ class Ledger:
 
     def anew(self, name: SetName) -> float:
         """Return when it was read that somebody else had answered an ApplicationSet, on the monotonic clock."""
-        return self._anew.get(name, -math.inf)
+        return self.elsewhere.anew(name)
 
     def learned(self, name: SetName, given: Input) -> float | None:
         """Return when it was read what another process had answered an input last; None if this one answered it."""
-        return self._learned.get((name, given))
+        return self.elsewhere.learned(name, given)
 
     def version_of(self, name: SetName) -> int:
         """Return the generation since which nobody else has changed what answers to an ApplicationSet depend on."""
@@ -191,13 +190,7 @@ class Ledger:
             return
         self._changed[name] = self.generation
         self._counts.replace(before, after)
-        now = self._clock.monotonic()
-        for given, one in after.baselines.items():
-            known = before.baselines.get(given)
-            if known is None or one.origin != known.origin or one.released != known.released:
-                self._learned[name, given] = self._anew[name] = now
-        if before.baselines.keys() - after.baselines.keys():
-            self._anew[name] = now
+        self.elsewhere.read(name, before, after, self._clock.monotonic())
 
     async def confirm(self) -> None:
         """Make sure that nobody else wrote to a shared store, or read it anew; raises StateError.
@@ -289,24 +282,10 @@ class Ledger:
             self._remember_change(change)
 
     def _remember_change(self, change: SetChange) -> None:
-        known = self.own(change.formerly or change.name).baselines
+        self.elsewhere.wrote(change, self.own(change.formerly or change.name))
         if change.formerly is not None:
             del self._sets[change.formerly]
-            for name, given in [one for one in self._learned if one[0] == change.formerly]:
-                self._learned[change.name, given] = self._learned.pop((name, given))
-        for given in change.put.keys() | change.dropped.keys():
-            self._learn(change.name, given, known.get(given), change.ledger.baselines.get(given))
         self._sets[change.name] = change.ledger
-
-    def _learn(self, name: SetName, given: Input, before: Baseline | None, after: Baseline | None) -> None:
-        """Note who answered an input last: by what changes nothing of the answer that is still who did before."""
-        if after is not None and before is not None and after.origin == before.origin:
-            return
-        if after is not None and after.edited and self.is_shared:
-            # What other inputs were answered, by whomever.
-            self._learned[name, given] = self._clock.monotonic()
-        else:
-            self._learned.pop((name, given), None)
 
     async def _stored(self, changes: Changes) -> None:
         try:

@@ -13,6 +13,7 @@ import msgspec
 
 from tenantry.core.errors import NotReady, OlderConfiguration, ReplicaBehind
 from tenantry.core.lens import digest_of
+from tenantry.core.position import Position
 from tenantry.service.catching_up import CatchingUp
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer
@@ -117,10 +118,14 @@ class Replicas:
             raise OlderConfiguration
         return configuration
 
-    async def look_around(self) -> None:
-        """Find out who is there now, where anybody else may be; raises StateError."""
-        if self._ledger.is_shared:
+    async def beside(self, position: Position) -> Sequence[Replica]:
+        """Return the others by whom it depends whether somebody leaves by a read; raises StateError.
+
+        Beside a standby they are looked for at once: who was stopped for a minute takes all of them for gone.
+        """
+        if position.standby and self._ledger.is_shared:
             await self._show(self._this.configuration)
+        return self.others
 
     def require(self) -> None:
         """Raise OlderConfiguration if this process was of an older configuration when somebody looked last."""

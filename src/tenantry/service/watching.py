@@ -18,7 +18,7 @@ from tenantry.core.sight import SEES_ALL, Sight
 from tenantry.core.snapshot import Snapshot
 from tenantry.core.steps import Steps, sliced
 from tenantry.core.vocabulary import Vocabulary
-from tenantry.service.keys import Key, Keys
+from tenantry.service.keys import Key, Keys, still_missing
 from tenantry.service.ledger import Ledger
 from tenantry.service.ports import Clock, Observer
 
@@ -144,6 +144,9 @@ class Watching:
                 else:
                     absences.setdefault(tenant, read)
             yield
+        now = self._ledger.own(key.set_name).baselines.get(key.input)
+        if now is not None and now.released is not released:  # It was answered while the read was taken in.
+            absences = dict(still_missing(absences, released, now.released))
         key.absences = absences
         if theirs or key.is_due:
             key.is_due = True
