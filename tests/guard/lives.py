@@ -120,6 +120,7 @@ _OF_SEVERAL: dict[str, int] = {
     "cross": 24,
     "race": 6,
     "hide": 6,
+    "look_late": 6,
     "begin_read": 14,
     "end_reads": 8,
     "log": 6,

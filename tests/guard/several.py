@@ -206,6 +206,20 @@ class Several(Running):
         self._read(self._awake(b))
         self.ask_each(a, b)
 
+    def look_late(self, a: int, b: int) -> None:
+        """Have one find rows that are younger than the place at which it found the log, and others read in between."""
+        one = self._awake(b)
+        if one.begun is None:
+            self._begin_read(one, looks=False)
+        self.database.log()
+        for other in self.replicas:
+            if other.answers and other is not one:
+                self._read(other)
+        getattr(self, _MEANWHILE[a])(b, a)
+        self._commit()
+        self._publish(one)
+        self.ask_each(a, b)
+
     async def _cross(self, before: str) -> None:
         if self.crossed is None:
             return
