@@ -236,17 +236,21 @@ class Together(Judge):
             raise Broken(f"{tenant} left, and had gone missing together with another lens")
 
     def _has_reason(self, tenant: str, since: Missing, given: Given, known: Known) -> bool:
-        """Who reads a standby leaves it to others to let go, and who has just heard of an answer reads once more."""
+        """Who reads a standby leaves it to others to let go, and who has just heard of an answer reads once more.
+
+        Where nothing could be read for the request, nobody goes by what was read before it.
+        """
         read = self.read
         assert isinstance(read, ReadBy)
+        assert isinstance(given, Asked)
         is_late = given.name in self._unheard.get(self.slot, ()) or (
             self._heard.get((self.slot, given.name), float("-inf")) > read.began
         )
+        if read.standby or read.began < given.came or super()._has_reason(tenant, since, given, known):
+            return True
         has_others = any(one in self._selected(given.parameters) for one in given.answer if one != tenant)
-        return super()._has_reason(tenant, since, given, known) or (
-            # Whether other inputs keep somebody is known once it was asked twice since nobody is here any more.
-            (is_late or read.standby or not has_others) and not self.observes(known)
-        )
+        # Whether other inputs keep somebody is known once it was asked twice since nobody is here any more.
+        return (is_late or not has_others) and not self.observes(known)
 
 
 def _holds_of(holds: Mapping[tuple[str, str], object], given: Given) -> object:

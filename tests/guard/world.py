@@ -28,7 +28,7 @@ from tests.fakes import FakeStore
 from tests.guard.cluster import InCluster
 from tests.guard.here import Here, policy
 from tests.guard.lives import LIVES, Life
-from tests.guard.model import IDENTITY, Broken, Given, ReadOf
+from tests.guard.model import FIRST_PASS, IDENTITY, Broken, Given, ReadOf
 from tests.guard.people import ME, People
 from tests.guard.reasons import Judge
 from tests.guard.requests import EDITED, REQUESTS, text_of
@@ -190,6 +190,8 @@ class World(People):
         before = self.here.own(name)
         if not any(one in before.known() for one in self.model.inputs_of_specs[name]):
             return  # Nobody could tell that it is one.
+        if before.began is None or self.here.ledger.now() - before.began <= FIRST_PASS:
+            return  # The cluster is not asked for each input of a first pass, so none is taken for a preview.
         try:
             reply = self.run(self.here.reply(parameters, name))
         except (NotReady, UnknownApplications):
