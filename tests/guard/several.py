@@ -145,6 +145,7 @@ class Several(Running):
             holds,
             came=this.came,
             primaries=self._primaries_besides(one),
+            is_crossed=self.crossings > this.crossings,
         )
         is_written = self.store.released(*this.key) == answer
         self.counts[f"answered by {one.slot}"] += 1

@@ -43,6 +43,9 @@ class Asked(Given):
     primaries: Sequence[int] = ()
     """The other replicas that are there and read from the primary."""
 
+    is_crossed: bool = False
+    """Whether others answered meanwhile."""
+
 
 class Sign(NamedTuple):
     """A process that may answer, as far as the others can know."""
@@ -238,7 +241,8 @@ class Together(Judge):
     def _has_reason(self, tenant: str, since: Missing, given: Given, known: Known) -> bool:
         """Who reads a standby leaves it to others to let go, and who has just heard of an answer reads once more.
 
-        Where nothing could be read for the request, nobody goes by what was read before it.
+        Where nothing could be read for the request, nobody goes by what was read before it; nor where others answered
+        meanwhile, and that was not read in time.
         """
         read = self.read
         assert isinstance(read, ReadBy)
@@ -246,7 +250,8 @@ class Together(Judge):
         is_late = given.name in self._unheard.get(self.slot, ()) or (
             self._heard.get((self.slot, given.name), float("-inf")) > read.began
         )
-        if read.standby or read.began < given.came or super()._has_reason(tenant, since, given, known):
+        is_doubtful = read.standby or read.began < given.came or given.is_crossed
+        if is_doubtful or super()._has_reason(tenant, since, given, known):
             return True
         has_others = any(one in self._selected(given.parameters) for one in given.answer if one != tenant)
         # Whether other inputs keep somebody is known once it was asked twice since nobody is here any more.
