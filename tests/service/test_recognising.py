@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenantry.core.errors import NotListed, UnknownApplications
+from tenantry.core.errors import NotListed, StateUnwritable, UnknownApplications
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
 from tenantry.core.live import LiveSet, live_set
@@ -50,6 +50,19 @@ async def test_a_lost_ledger_costs_nobody_who_has_an_application(*, labelled: bo
     made = await begun(50, 100, labelled=labelled)
 
     with pytest.raises(UnknownApplications, match="owns 50 Applications"):
+        await made.here.ask()
+
+
+async def test_what_was_compared_and_could_not_be_answered_is_compared_again() -> None:
+    made = await begun(100, 100)
+    made.here.store.broken = StateUnwritable()
+    with pytest.raises(StateUnwritable):
+        await made.here.ask()
+
+    made.here.store.broken = None
+    made.here.read(rows(97), COLUMNS)
+
+    with pytest.raises(UnknownApplications, match="owns 3 Applications"):
         await made.here.ask()
 
 

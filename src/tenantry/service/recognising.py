@@ -55,8 +55,10 @@ class Recognising:
     async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
         """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises NotReady."""
         spec = self._circumstances.specs.of(name)
-        if self.owned is None or spec is None or of.recognised == origin:
+        if self.owned is None or spec is None:
             return
+        if of.recognised == origin and self._ledger.own(name).baselines:
+            return  # Before anybody was answered, rows that were there a moment ago are known to nobody.
         if not await self.owned.listed() and not self._ledger.own(name).baselines:
             raise NotListed
         owned = self.owned.owned_by(name.application_set)
