@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenantry.core.errors import ClusterDenied, ClusterError, NotListed, UnknownApplications
+from tenantry.core.errors import ClusterDenied, ClusterError, NotListed, StateUnwritable, UnknownApplications
 from tenantry.core.guard import GuardMode
 from tenantry.core.history import EventKind
 from tenantry.core.ledger import SetName
@@ -67,6 +67,19 @@ async def test_applications_of_another_generator_cost_no_start_that_remembers_wh
     forgetful = await begun(99, 100, seen)
     with pytest.raises(UnknownApplications, match="owns 1 Application "):
         await forgetful.here.ask()
+
+
+async def test_what_was_compared_and_could_not_be_answered_is_compared_again() -> None:
+    made = await begun(100, 100)
+    made.here.store.broken = StateUnwritable()
+    with pytest.raises(StateUnwritable):
+        await made.here.ask()
+
+    made.here.store.broken = None
+    made.here.read(rows(97), COLUMNS)
+
+    with pytest.raises(UnknownApplications, match="owns 3 Applications"):
+        await made.here.ask()
 
 
 async def test_names_that_only_argo_cd_can_make_are_compared_by_number() -> None:

@@ -62,11 +62,14 @@ class Recognising:
     async def require(self, name: SetName, of: KnownSet, snapshot: Snapshot, origin: str) -> None:
         """Raise UnknownApplications if an ApplicationSet owns what nobody knows of; raises NotReady."""
         spec = self._circumstances.specs.of(name)
-        is_known = bool(self._ledger.own(name).baselines) or self._circumstances.observes(name)
+        is_answered = bool(self._ledger.own(name).baselines)
+        is_known = is_answered or self._circumstances.observes(name)
         if not is_known and self._circumstances.specs.may_come(name):
             raise NotListed
-        if self.owned is None or spec is None or of.recognised == origin:
+        if self.owned is None or spec is None:
             return
+        if of.recognised == origin and is_answered:
+            return  # Before anybody was answered, rows that were there a moment ago are known to nobody.
         if not await self.owned.listed() and not is_known:
             raise NotListed
         owned = self.owned.owned_by(name.application_set)
