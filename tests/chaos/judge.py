@@ -27,6 +27,9 @@ EVERY = 0.5
 OVERTAKEN = 30.0
 """Seconds after which no answer is on its way any more: longer than any fault lasts, and than Argo CD waits for one."""
 
+UNSEEN = 8.0
+"""Seconds for which somebody may be back and no read sees it: longer than a fault keeps one from reading."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -131,7 +134,7 @@ class Judge:
         absences = self.customers.absences(one.tenant, lambda row: of.has(one.tenant, row))
         long_enough = [
             (away, back)
-            for away, back in absences
+            for away, back in as_read(absences)
             if (back or now) - away >= self.rules.settle and (back is None or now - back < OVERTAKEN)
         ]
         if not long_enough:
@@ -144,6 +147,17 @@ class Judge:
     def _say(self, what: str) -> None:
         self.note(f"WRONG: {what}")
         self.wrong.append(what)
+
+
+def as_read(absences: Sequence[tuple[float, float | None]]) -> Sequence[tuple[float, float | None]]:
+    """Return when a tenant may have been away for whoever reads now and then: a short return may be seen by nobody."""
+    found: list[tuple[float, float | None]] = []
+    for away, back in absences:
+        before = found[-1][1] if found else None
+        if before is not None and away - before < UNSEEN:
+            away, _ = found.pop()
+        found.append((away, back))
+    return found
 
 
 def _found(document: Object) -> Found:

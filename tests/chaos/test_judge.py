@@ -10,7 +10,7 @@ from lightkube.types import PatchType
 
 from tenantry.core.application import TENANT_LABEL
 from tests.chaos.customers import Customers
-from tests.chaos.judge import OVERTAKEN, Judge, Rules
+from tests.chaos.judge import OVERTAKEN, UNSEEN, Judge, Rules
 from tests.chaos.people import Operator
 from tests.chaos.sets import SET_LABEL, Row, owned
 from tests.e2e.argocd import ArgoCD, Object
@@ -96,6 +96,18 @@ def test_an_answer_that_was_on_its_way_may_be_overtaken_by_a_return(
 ) -> None:
     court.row("t0", None, court.now - 100)
     court.row("t0", ROW, court.now - ago)
+    court.has("t0", is_deleted=True)
+
+    assert (court.finds() == []) is is_right
+
+
+@pytest.mark.parametrize(("seconds", "is_right"), [(UNSEEN - 1, True), (UNSEEN + 1, False)])
+def test_a_return_that_no_read_may_have_seen_begins_nothing_anew(
+    court: Court, seconds: float, *, is_right: bool
+) -> None:
+    court.row("t0", None, court.now - 1 - seconds - 1)
+    court.row("t0", ROW, court.now - 1 - seconds)
+    court.row("t0", None, court.now - 1)
     court.has("t0", is_deleted=True)
 
     assert (court.finds() == []) is is_right

@@ -332,6 +332,16 @@ async def test_many_who_are_activated_wait_while_others_are_held() -> None:
     assert {hold.rule for hold in here.own().holds.values()} == {Rule.LIMIT, Rule.REPLACEMENT}
 
 
+async def test_who_waited_to_be_activated_has_no_application_and_is_deleted_freely() -> None:
+    here = await begun([*rows(50), *rows(50, "inactive", start=50)])
+    await after(here, [*rows(20), *rows(50, "inactive", start=50)])
+    await after(here, [*rows(20), *rows(50, start=50)])
+    assert rules(here) == {Rule.LIMIT, Rule.REPLACEMENT}
+    here.read([*rows(20), *rows(49, start=50)], COLUMNS)
+
+    assert "t099" not in await here.ask()
+
+
 async def test_those_who_waited_come_when_the_removals_are_approved() -> None:
     here = await begun([*rows(50), *rows(50, "inactive", start=50)])
     now = [*rows(50, "inactive"), *rows(50, start=50)]

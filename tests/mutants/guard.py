@@ -190,6 +190,7 @@ FAULTS = (
     Fault("a remembered selector lets go", DECISION, "is_current = sight.is_current and", "is_current =", OF_CLUSTER),
     Fault("who has no Application is held at another lens", DECISION, "if not loses_nothing and self._is_across_lenses(", "if self._is_across_lenses(", OF_CLUSTER),
     Fault("who was held goes as one without an Application", DECISION, "return is_current and not is_held and", "return is_current and", OF_CLUSTER),
+    Fault("who waits for an Application has one", DECISION, "is_held = hold is not None and hold.rule is not Rule.REPLACEMENT", "is_held = hold is not None", OF_CLUSTER),
     Fault("who is activated never waits", DECISION, "and (known is None or not sight.sees(known))", "and known is None", OF_CLUSTER),
     Fault("a selector is forgotten with the process", DOCUMENTS, "        spec=found.spec,\n", "", (*OF_CLUSTER, "tests/adapters/test_state.py", "-k", "not postgresql and not pgbouncer")),
     Fault("an edited selector changes nothing until the next read", GUARDING, "            self._count_anew(name)\n            self.spoken(name)", "            self._count_anew(name)", OF_CLUSTER),

@@ -164,8 +164,12 @@ class _Judgement:
             self._wanting.append(tenant)
 
     def _has_no_application(self, tenant: str) -> bool:
-        """Tell whether Argo CD's own selector leaves out a tenant that is not held: its removal costs nothing."""
-        sight, is_held = self._asked.sight, (self._asked.input, tenant) in self._own.holds
+        """Tell whether Argo CD's own selector leaves out a tenant that is not held: its removal costs nothing.
+
+        One that waits to come, for it would get an Application, has none so far.
+        """
+        sight, hold = self._asked.sight, self._own.holds.get((self._asked.input, tenant))
+        is_held = hold is not None and hold.rule is not Rule.REPLACEMENT
         is_current = sight.is_current and self._asked.read.began >= self._asked.anew
         return is_current and not is_held and not sight.may_see(self._baseline.released[tenant])
 
