@@ -154,9 +154,8 @@ def as_read(absences: Sequence[tuple[float, float | None]]) -> Sequence[tuple[fl
     found: list[tuple[float, float | None]] = []
     for away, back in absences:
         before = found[-1][1] if found else None
-        if before is not None and away - before < UNSEEN:
-            away, _ = found.pop()
-        found.append((away, back))
+        is_one = before is not None and away - before < UNSEEN
+        found.append((found.pop()[0] if is_one else away, back))
     return found
 
 
