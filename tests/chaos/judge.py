@@ -6,10 +6,13 @@ judged here: none is missed, however long nobody could look.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
 import httpx2
 from lightkube import ApiError
@@ -24,11 +27,8 @@ from tests.e2e.argocd import Application, ArgoCD, Object
 EVERY = 0.5
 """Seconds between two looks."""
 
-OVERTAKEN = 30.0
-"""Seconds after which no answer is on its way any more: longer than any fault lasts, and than Argo CD waits for one."""
-
 UNSEEN = 8.0
-"""Seconds for which somebody may be back and no read sees it: longer than a fault keeps one from reading."""
+"""Seconds for which somebody may be back and no read sees it: longer than a fault keeps a replica from reading."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Judge:
     sets: Sequence[Owned]
     rules: Rules
     note: Callable[[str], None]
+    passes: Callable[[str], Sequence[float]]
+    """Returns when Argo CD was answered for an ApplicationSet."""
+
     clock: Callable[[], float] = time.monotonic
     wrong: list[str] = field(default_factory=list)
     deleted: int = 0
@@ -132,12 +135,8 @@ class Judge:
             return
         [of] = [each for each in self.sets if each.name == one.of]
         absences = self.customers.absences(one.tenant, lambda row: of.has(one.tenant, row))
-        long_enough = [
-            (away, back)
-            for away, back in as_read(absences)
-            if (back or now) - away >= self.rules.settle and (back is None or now - back < OVERTAKEN)
-        ]
-        if not long_enough:
+        away = away_as_answered(absences, self.passes(one.of))
+        if away is None or (away[1] or now) - away[0] < self.rules.settle:
             self._say(f"{one.name} is deleted, and its tenant was there")
         if not is_approved:
             self.by_rows.add(one.tenant)
@@ -149,14 +148,46 @@ class Judge:
         self.wrong.append(what)
 
 
-def as_read(absences: Sequence[tuple[float, float | None]]) -> Sequence[tuple[float, float | None]]:
-    """Return when a tenant may have been away for whoever reads now and then: a short return may be seen by nobody."""
-    found: list[tuple[float, float | None]] = []
-    for away, back in absences:
-        before = found[-1][1] if found else None
-        is_one = before is not None and away - before < UNSEEN
-        found.append((found.pop()[0] if is_one else away, back))
-    return found
+def away_as_answered(
+    absences: Sequence[tuple[float, float | None]], passes: Sequence[float]
+) -> tuple[float, float | None] | None:
+    """Return since when, and until when, a tenant was away for whoever answers Argo CD; None for who is not.
+
+    A return of which Argo CD was told nothing is none: it began no time anew.
+    """
+    chain: tuple[float, float | None] | None = None
+    for number, (away, back) in enumerate(absences):
+        again = absences[number + 1][0] if number + 1 < len(absences) else None
+        chain = (chain[0] if chain else away, back)
+        if back is not None and any(back + UNSEEN <= one and (again is None or one < again) for one in passes):
+            chain = None
+    return chain
+
+
+class Passes:
+    """When Argo CD was answered, by the log of its controller, which tells whole seconds."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._read = 0
+        self._known: dict[str, list[float]] = {}
+
+    def __call__(self, application_set: str) -> Sequence[float]:
+        """Return when, on the monotonic clock."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            lines = log.read()
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for when, name in _ANSWERED.findall(whole.decode(errors="replace")):
+            self._known.setdefault(name, []).append(datetime.fromisoformat(when).timestamp())
+        ahead = time.time() - time.monotonic()
+        return [one - ahead for one in self._known.get(application_set, ())]
+
+
+_ANSWERED = re.compile(
+    r'^time="([^"]+)" level=info msg="generated \d+ applications" applicationset=[^/]+/(\S+)', re.MULTILINE
+)
 
 
 def _found(document: Object) -> Found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import threading
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.customers import Customers
-from tests.chaos.judge import Judge, Rules
+from tests.chaos.judge import Judge, Passes, Rules
 from tests.chaos.people import AtTheDesk, Busy, Operator
 from tests.chaos.plan import Fault, faults
 from tests.chaos.sets import of_anybody, owned
@@ -81,7 +82,8 @@ class Chaos:
     def _keep(self, folders: Sequence[Path]) -> None:
         if self.keep is None:
             return
-        self.keep.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.keep, ignore_errors=True)
+        self.keep.mkdir(parents=True)
         (self.keep / "journal.log").write_text("\n".join(self.journal.lines) + "\n")
         for log in (log for folder in folders for log in folder.glob("**/*.log")):
             (self.keep / log.name).write_bytes(log.read_bytes())
@@ -93,7 +95,8 @@ class Chaos:
         customers = Customers(stage.tenants)
         busy = Busy(customers, operator, self.seed)
         customers.begin(busy.chance)
-        judge = Judge(stage.argocd, customers, operator, sets, Rules(SETTLE, MAY_LEAVE), self.journal)
+        rules, passes = Rules(SETTLE, MAY_LEAVE), Passes(stage.argocd.log)
+        judge = Judge(stage.argocd, customers, operator, sets, rules, self.journal, passes)
         stage.connect(sets)
         judge.begin()
         try:

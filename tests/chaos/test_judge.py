@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from lightkube.types import PatchType
 
 from tenantry.core.application import TENANT_LABEL
 from tests.chaos.customers import Customers
-from tests.chaos.judge import OVERTAKEN, UNSEEN, Judge, Rules
+from tests.chaos.judge import UNSEEN, Judge, Passes, Rules
 from tests.chaos.people import Operator
 from tests.chaos.sets import SET_LABEL, Row, owned
 from tests.e2e.argocd import ArgoCD, Object
@@ -45,7 +46,19 @@ class Court:
         self.operator = Operator()
         argocd = cast("ArgoCD", type("", (), {"client": self.client})())
         rules = Rules(SETTLE, MAY_LEAVE)
-        self.judge = Judge(argocd, self.customers, self.operator, owned(), rules, lambda _: None, lambda: self.now)
+        self.passes: list[float] = []
+        """When each ApplicationSet was answered."""
+
+        self.judge = Judge(
+            argocd,
+            self.customers,
+            self.operator,
+            owned(),
+            rules,
+            lambda _: None,
+            lambda _: self.passes,
+            lambda: self.now,
+        )
 
     def row(self, tenant: str, row: Row | None, at: float) -> None:
         self.now, before = at, self.now
@@ -90,27 +103,52 @@ def test_whose_row_went_may_go_once_that_has_settled(court: Court, seconds: floa
     assert (court.finds() == []) is is_right
 
 
-@pytest.mark.parametrize(("ago", "is_right"), [(OVERTAKEN - 1, True), (OVERTAKEN + 1, False)])
-def test_an_answer_that_was_on_its_way_may_be_overtaken_by_a_return(
+@pytest.mark.parametrize(("ago", "is_right"), [(UNSEEN, True), (UNSEEN + 2, False)])
+def test_who_is_back_may_go_by_an_answer_that_could_not_know_it_yet(
     court: Court, ago: float, *, is_right: bool
 ) -> None:
     court.row("t0", None, court.now - 100)
     court.row("t0", ROW, court.now - ago)
+    court.passes = [court.now - 1]
     court.has("t0", is_deleted=True)
 
     assert (court.finds() == []) is is_right
 
 
-@pytest.mark.parametrize(("seconds", "is_right"), [(UNSEEN - 1, True), (UNSEEN + 1, False)])
-def test_a_return_that_no_read_may_have_seen_begins_nothing_anew(
-    court: Court, seconds: float, *, is_right: bool
-) -> None:
-    court.row("t0", None, court.now - 1 - seconds - 1)
-    court.row("t0", ROW, court.now - 1 - seconds)
+def test_who_was_away_for_a_moment_may_not_go_however_late_argo_cd_is_told(court: Court) -> None:
+    court.row("t0", None, court.now - 6)
+    court.row("t0", ROW, court.now - 6 + SETTLE / 2)
+    court.has("t0", is_deleted=True)
+
+    assert court.finds() == ["all-t0 is deleted, and its tenant was there"]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_return_of_which_argo_cd_was_told_begins_the_time_anew(court: Court, *, is_told: bool) -> None:
+    court.row("t0", None, court.now - 100)
+    court.row("t0", ROW, court.now - 50)
     court.row("t0", None, court.now - 1)
+    court.passes = [court.now - 20] if is_told else [court.now - 60, court.now - 0.5]
     court.has("t0", is_deleted=True)
 
-    assert (court.finds() == []) is is_right
+    assert (court.finds() == []) is not is_told
+
+
+def test_when_argo_cd_was_answered_stands_in_the_log_of_its_controller(tmp_path: Path) -> None:
+    log, passes = tmp_path / "argocd.log", Passes(tmp_path / "argocd.log")
+    answered = 'level=info msg="generated 42 applications" applicationset=argocd/all'
+    log.write_text(
+        f'time="2026-01-01T00:00:01Z" {answered}\n'
+        'time="2026-01-01T00:00:02Z" level=error msg="unable to generate applications" applicationset=argocd/all\n'
+        f'time="2026-01-01T00:00:03Z" {answered}-others\ntime="2026-01-01T00:00'
+    )
+    assert len(passes("all")) == 1
+
+    with log.open("a") as more:
+        more.write(f':04Z" {answered}\n')
+
+    first, second = passes("all")
+    assert second - first == pytest.approx(3)
 
 
 def test_who_is_left_out_by_a_selector_is_away_for_it_alone(court: Court) -> None:
