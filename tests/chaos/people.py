@@ -28,16 +28,10 @@ class Operator:
     said: set[str] = field(default_factory=set)
     """Whom the guard was told of, whether it heard that or not."""
 
-    heard: set[str] = field(default_factory=set)
-    """Of those, whom it is known to have heard of, for every ApplicationSet."""
-
     def approve(self, tenants: Sequence[str]) -> bool:
         """Approve that tenants leave every ApplicationSet; False if that is not known to have been heard."""
         self.said |= set(tenants)
-        if not self._is_heard(tenants):
-            return False
-        self.heard |= set(tenants)
-        return True
+        return self._is_heard(tenants)
 
     def _is_heard(self, _: Sequence[str]) -> bool:
         return True

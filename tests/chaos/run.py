@@ -100,7 +100,7 @@ class Chaos:
         stage.connect(sets)
         judge.begin()
         try:
-            view = View(sets, customers, judge, operator, None if self.is_rival else desk)
+            view = View(sets, customers, judge, None if self.is_rival else desk)
             view.wait(40, "The first Applications")
             with Breaking(stage) as breaking:
                 self._suffer(breaking, busy, judge)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.chaos.customers import Customers
 from tests.chaos.judge import Judge
-from tests.chaos.people import AtTheDesk, Operator, Unheard
+from tests.chaos.people import AtTheDesk, Unheard
 from tests.chaos.sets import Owned
 from tests.support.waiting import eventually
 
@@ -23,15 +23,14 @@ class View:
     sets: Sequence[Owned]
     customers: Customers
     judge: Judge
-    operator: Operator
     desk: AtTheDesk | None
     """None where nobody is ever held."""
 
     def wait(self, seconds: float, what: str, *, is_asked: bool = False) -> None:
         """Wait until the Applications are those that should be; raises AssertionError that tells what differs.
 
-        A hold is written down when Argo CD asks, and it is not told of what would only be held. So those whom nobody
-        let go may be there for no written reason, unless Argo CD `is_asked` to ask, now and then.
+        A hold is written down when Argo CD asks, and it is not told of what would only be held, or of who would only
+        wait. So where somebody is held, who comes and who goes counts only if Argo CD `is_asked` to ask, now and then.
         """
         until, asked = time.monotonic() + seconds, 0.0
         while told := self.differences(is_asked=is_asked):
@@ -58,19 +57,20 @@ class View:
     def _of(self, one: Owned, found: Mapping[str, str], is_asked: bool) -> Sequence[str]:
         held = self.held(one.name)
         rows = self.customers.rows
-        stay = set() if is_asked else self.customers.last.keys() - self.operator.heard
-        may_stay = {f"{one.name}-{tenant}" for tenant in stay}
         there = {tenant for tenant, row in rows.items() if one.has(tenant, row)}
         wanted = {f"{one.name}-{tenant}" for tenant in (there - set(held[False])) | set(held[True])}
         up_to_date = {f"{one.name}-{tenant}": rows[tenant].plan for tenant in there - set(held[True])}
+        outdated = [
+            f"{name} has the plan {found[name]} in the place of {plan}"
+            for name, plan in sorted(up_to_date.items())
+            if self.desk is not None and name in found and found[name] != plan
+        ]
+        if not is_asked and any(held.values()):
+            return outdated
         return [
             *(f"{name} is missing" for name in sorted(wanted - found.keys())),
-            *(f"{name} is there" for name in sorted(found.keys() - wanted) if name not in may_stay),
-            *(
-                f"{name} has the plan {found[name]} in the place of {plan}"
-                for name, plan in sorted(up_to_date.items())
-                if self.desk is not None and name in found and found[name] != plan
-            ),
+            *(f"{name} is there" for name in sorted(found.keys() - wanted)),
+            *outdated,
         ]
 
     def held(self, name: str) -> Mapping[bool, Sequence[str]]:
