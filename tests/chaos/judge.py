@@ -40,7 +40,8 @@ class Found:
     of: str
     tenant: str
     plan: str
-    is_being_deleted: bool
+    deleted: float | None
+    """Since when it is being deleted, in whole seconds of the machine's clock."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,12 @@ class Judge:
         began = self.clock()
         found = [_found(one) for one in self.argocd.client.list(Application)]
         for one in found:
-            if one.is_being_deleted:
+            if one.deleted is not None:
                 self._deleted(one)
             elif self._uids.setdefault(one.name, one.uid) != one.uid:
                 self._say(f"{one.name} was made anew, and nobody saw it deleted")
                 self._uids[one.name] = one.uid
-        self.found = {one.name: one for one in found if not one.is_being_deleted}
+        self.found = {one.name: one for one in found if one.deleted is None}
         self.seen = began
 
     def _deleted(self, one: Found) -> None:
@@ -135,7 +136,9 @@ class Judge:
             return
         [of] = [each for each in self.sets if each.name == one.of]
         absences = self.customers.absences(one.tenant, lambda row: of.has(one.tenant, row))
-        away = away_as_answered(absences, self.passes(one.of))
+        # Of a pass in the very second of the deletion nobody can tell whether it came before.
+        deleted = (one.deleted or 0.0) - time.time() + now
+        away = away_as_answered(absences, [when for when in self.passes(one.of) if when < deleted])
         if away is None or (away[1] or now) - away[0] < self.rules.settle:
             self._say(f"{one.name} is deleted, and its tenant was there")
         if not is_approved:
@@ -201,5 +204,5 @@ def _found(document: Object) -> Found:
         labels.get(SET_LABEL, ""),
         labels.get(TENANT_LABEL, ""),
         plan,
-        "deletionTimestamp" in metadata,
+        datetime.fromisoformat(since).timestamp() if (since := metadata.get("deletionTimestamp")) else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +71,7 @@ class Court:
         metadata: dict[str, Any] = {"name": f"{name}-{tenant}", "uid": uid or f"of {name}-{tenant}"}
         metadata["labels"] = {SET_LABEL: name, TENANT_LABEL: tenant}
         if is_deleted:
-            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            metadata["deletionTimestamp"] = datetime.now(UTC).isoformat()
         self.client.there[metadata["name"]] = {"metadata": metadata, "spec": {"source": {}}}
 
     def finds(self) -> list[str]:
@@ -121,6 +122,15 @@ def test_who_was_away_for_a_moment_may_not_go_however_late_argo_cd_is_told(court
     court.has("t0", is_deleted=True)
 
     assert court.finds() == ["all-t0 is deleted, and its tenant was there"]
+
+
+def test_what_was_answered_after_a_deletion_says_nothing_of_it(court: Court) -> None:
+    court.row("t0", None, court.now - 100)
+    court.row("t0", ROW, court.now - 50)
+    court.passes = [court.now + 1]
+    court.has("t0", is_deleted=True)
+
+    assert court.finds() == []
 
 
 @pytest.mark.parametrize("is_told", [True, False])
