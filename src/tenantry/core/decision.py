@@ -170,8 +170,7 @@ class _Judgement:
         """
         sight, hold = self._asked.sight, self._own.holds.get((self._asked.input, tenant))
         is_held = hold is not None and hold.rule is not Rule.REPLACEMENT
-        is_current = sight.is_current and self._asked.read.began >= self._asked.anew
-        return is_current and not is_held and not sight.may_see(self._baseline.released[tenant])
+        return sight.is_current and not is_held and not sight.may_see(self._baseline.released[tenant])
 
     def _all_have(self, others: Collection[Input], tenant: str) -> bool:
         return all(tenant in self._own.baselines[one].released for one in others)
