@@ -207,6 +207,17 @@ async def test_who_comes_with_a_read_in_which_a_row_has_no_id_is_told_of() -> No
     assert await made.look() == ["prod"]
 
 
+async def test_who_came_and_is_gone_before_anybody_asked_is_told_of_no_more() -> None:
+    made = await bed()
+    made.here.read([*rows(40), NEW])
+    assert await made.look() == ["prod"]
+
+    made.here.read(rows(40))
+    made.here.clock.pass_by(seconds=60)
+
+    assert await made.look() == []
+
+
 async def test_an_addition_beside_a_hold_nudges() -> None:
     made = await bed()
     made.here.settle([*rows(1), NEW])

@@ -148,8 +148,8 @@ class Watching:
         if now is not None and now.released is not released:  # It was answered while the read was taken in.
             absences = dict(still_missing(absences, released, now.released))
         key.absences = absences
-        if theirs or key.is_due:
-            key.is_due = True
+        if theirs or key.is_due or key.difference is not None:
+            key.is_due = True  # One that differs may do so no more: who was to come may be gone again.
             return
         for some in sliced(list(changed)):
             if any(map(rows.choose, some)):
