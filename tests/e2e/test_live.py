@@ -131,7 +131,7 @@ def test_what_became_of_answers_is_told_and_a_deletion_that_nobody_asked_for_rai
     argocd.client.delete(Application, name_of("acme-corp"))
 
     argocd.eventually(lambda: told(service)["states"]["served_being_deleted"] == 1, what="The alarm")
-    assert "deletion_began" in service.log.read_text()
+    argocd.eventually(lambda: "deletion_began" in service.log.read_text(), what="The line of the log")
     assert "acme-corp" not in service.log.read_text()
     command = [sys.executable, "-m", "tenantry", "tenants", "show", "acme-corp", "--socket", str(service.socket)]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -143,7 +143,7 @@ def test_what_became_of_answers_is_told_and_a_deletion_that_nobody_asked_for_rai
     argocd.client.patch(Application, name_of("acme-corp"), gone, patch_type=PatchType.MERGE)
     argocd.eventually(lambda: name_of("acme-corp") in uids(argocd), what="The Application, made anew")
     argocd.eventually(lambda: told(service)["states"]["served_being_deleted"] == 0, what="The end of the alarm")
-    assert "deletion_ended" in service.log.read_text()
+    argocd.eventually(lambda: "deletion_ended" in service.log.read_text(), what="The line of the log")
 
 
 def test_what_a_stuck_controller_has_yet_to_delete_counts_beyond_its_window(
