@@ -397,10 +397,15 @@ class Model:
         ]
 
     def check_last(self, known: Known, given: Given, gone: list[str]) -> None:
-        in_step = known.in_step(given.input, given.now, self.read.process, surely=False)
+        in_step = known.in_step(given.input, given.now, self.asked_process, surely=False)
         others = any(known.answers[one] for one in in_step)
         if not (given.answer or others or given.parameters.get("allowEmpty")):
             raise Broken(f"{gone} were the last")
+
+    @property
+    def asked_process(self) -> int:
+        """Under which process stands which inputs are still asked for."""
+        return self.read.process
 
     def note(self, given: Given, known: Known) -> None:
         """Remember an answer that was judged."""

@@ -219,12 +219,10 @@ class Together(Judge):
         super().note_request(known, given, now, surely=surely)
         known.polls.setdefault((_EVERYWHERE, given), Polls()).note(now)
 
-    def check_last(self, known: Known, given: Given, gone: list[str]) -> None:
+    @property
+    def asked_process(self) -> int:
         """An input that nobody asks for any more keeps no tenant, whichever replica it had asked."""
-        in_step = known.in_step(given.input, given.now, _EVERYWHERE, surely=False)
-        others = any(known.answers[one] for one in in_step)
-        if not (given.answer or others or given.parameters.get("allowEmpty")):
-            raise Broken(f"{gone} were the last")
+        return _EVERYWHERE
 
     def _check_lens(self, known: Known, given: Given, tenant: str) -> None:
         """Whoever went missing did so in a read through the lens of an answer before, by whichever replica."""
